@@ -18,6 +18,7 @@ mod links;
 #[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
 mod postgres;
 mod sealing;
+mod short_lived;
 #[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
 mod sqlite;
 pub mod tables;
@@ -47,6 +48,7 @@ pub use limits::Limits;
 pub use links::{LinkStore, Linked, SignInLink};
 pub use postgres::{Postgres, PostgresSettings};
 pub use sealing::{SealedSetting, SealingLock};
+pub use short_lived::{ShortLived, ShortLivedKind, ShortLivedStore};
 pub use sqlite::{Judge, RestoreError, Sqlite, restore};
 #[cfg(test)]
 pub(crate) use trail::any_act;

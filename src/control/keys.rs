@@ -5,7 +5,7 @@ use super::error::Error;
 use super::installation::Installation;
 use crate::secret::{Key, KeySource, Sealer, random_bytes, random_text};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Id, KeyTeller, SignInLink, Store, StoreError, ToldKeys};
+use crate::store::{Id, KeyTeller, ShortLived, SignInLink, Store, StoreError, ToldKeys};
 
 /// Resealing a grant takes milliseconds; the lease of a holder that dies ends sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
@@ -81,7 +81,7 @@ pub(crate) async fn rotate<'a>(
     sealer.seal_with(newest(sealer));
     let settings = reseal_settings(installation).await?;
     let grants = reseal_grants(installation).await?;
-    let links = reseal_links(installation).await?;
+    let links = reseal_links(installation).await? + reseal_short_lived(installation).await?;
     let current = sealer.current_key();
     done(RotationStep::Resealed(settings + grants + links, current));
     let old = still_needed(installation).await?;
@@ -166,6 +166,22 @@ async fn reseal_links(installation: &Installation) -> Result<usize, Error> {
         }
         let Ok(resealed) = reseal(&installation.sealer, &context, &sealed) else { continue };
         if installation.store.reseal_link(&account, &sealed, &resealed).await? {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// A value that does not open is left: it ends soon.
+async fn reseal_short_lived(installation: &Installation) -> Result<usize, Error> {
+    let mut count = 0;
+    for ShortLived { kind, key, sealed, .. } in installation.store.all_short_lived().await? {
+        if is_current(&installation.sealer, &sealed) {
+            continue;
+        }
+        let context = ShortLived::context(kind, &key);
+        let Ok(resealed) = reseal(&installation.sealer, &context, &sealed) else { continue };
+        if installation.store.replace_short_lived(kind, &key, &sealed, &resealed).await? {
             count += 1;
         }
     }

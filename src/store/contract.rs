@@ -13,7 +13,8 @@ use time::{Date, OffsetDateTime};
 use super::{
     Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore, Folded,
     Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord,
-    MailboxTrouble, NextLook, SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry, Watch,
+    MailboxTrouble, NextLook, SealedSetting, SealingLock, ShortLivedStore, SignInAs, StoreError, TrailEntry,
+    Watch,
 };
 
 /// A whole store. There is one implementation for each database, and a failing one in tests.
@@ -30,6 +31,7 @@ pub trait Store:
     + LinkStore
     + TrailStore
     + ApiTokenStore
+    + ShortLivedStore
 {
 }
 
@@ -46,6 +48,7 @@ impl<T> Store for T where
         + LinkStore
         + TrailStore
         + ApiTokenStore
+        + ShortLivedStore
 {
 }
 

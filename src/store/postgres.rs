@@ -43,6 +43,8 @@ mod pulse;
 mod rows;
 #[path = "sql/settings.rs"]
 mod settings;
+#[path = "sql/short_lived.rs"]
+mod short_lived;
 #[path = "sql/trail.rs"]
 mod trail;
 #[path = "sql/whole.rs"]

@@ -10,7 +10,8 @@ use imap_oauth_proxy::store::{
     Authorization, ChangeStore, CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount,
     GrantKind, GrantStatus, GrantStore, Id, KeyTeller, LastRefusal, LeaseStore, Limits, LinkStore, Linked,
     LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore,
-    SignInAs, SignInLink, Store, StoreError, ToldKeys, TrailEntry, TrailStore, Watch,
+    ShortLived, ShortLivedKind, ShortLivedStore, SignInAs, SignInLink, Store, StoreError, ToldKeys,
+    TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -80,6 +81,16 @@ fails! { ApiTokenStore:
     fn add_api_token(token: &ApiToken, act: &Act) -> bool;
     fn remove_api_token(name: &str, act: &Act) -> bool;
     fn note_api_token(name: &str, at: OffsetDateTime) -> ();
+}
+
+fails! { ShortLivedStore:
+    fn clock() -> OffsetDateTime;
+    fn keep_shortly(value: &ShortLived, now: OffsetDateTime) -> ();
+    fn short_lived(kind: ShortLivedKind, key: &str, now: OffsetDateTime) -> Option<ShortLived>;
+    fn take_short_lived(kind: ShortLivedKind, key: &str, now: OffsetDateTime) -> Option<ShortLived>;
+    fn replace_short_lived(kind: ShortLivedKind, key: &str, old: &[u8], new: &[u8]) -> bool;
+    fn use_short_lived(kind: ShortLivedKind, key: &str, used_at: OffsetDateTime, until: OffsetDateTime) -> ();
+    fn all_short_lived() -> Vec<ShortLived>;
 }
 
 fails! { DeviceStore:

@@ -41,7 +41,7 @@ pub(super) async fn show(
     };
     let mut live = sessions::live(&site).await;
     live.retain(|session| fold(&session.account) == fold(&name));
-    let said = site.said(&visitor, query.as_deref());
+    let said = site.said(&visitor, query.as_deref()).await;
     let shown = text(&name);
     let frame = Frame { title: &shown, visitor: &visitor, part: "/", said, reload: None };
     frame.around(&page(&visitor, &single, &live, &trail))

@@ -34,7 +34,7 @@ pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Respon
     match made(&installation, &fields).await {
         Ok((made, failure)) => {
             let failure = failure.map(|error| sentence(&causes(&error)));
-            lead(&site, &visitor, "/", Said::Added(Box::new(Added::new(&made, failure))))
+            lead(&site, &visitor, "/", Said::Added(Box::new(Added::new(&made, failure)))).await
         }
         Err(faults) => page(&site, &visitor, &fields, &faults, None),
     }
@@ -92,7 +92,13 @@ pub(super) fn page(
             }
             }
         };
-    let frame = Frame { title: "Add accounts", visitor, part: "/add", said, reload: None };
+    let frame = Frame {
+        title: "Add accounts",
+        visitor,
+        part: "/add",
+        said: said.map(|said| said.shown()),
+        reload: None,
+    };
     frame.around(&content)
 }
 

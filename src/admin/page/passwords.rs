@@ -94,7 +94,7 @@ pub(super) async fn create(
         Ok((account, password)) => Said::Password { account, name, password },
         Err(error) => remedies::failed(&error),
     };
-    lead(&site, &posted.visitor, &account_path(&account), said)
+    lead(&site, &posted.visitor, &account_path(&account), said).await
 }
 
 async fn make(
@@ -156,5 +156,5 @@ pub(super) async fn revoke(
         )),
         Err(error) => remedies::failed(&error),
     };
-    lead(&site, &posted.visitor, &account_path(&account), said)
+    lead(&site, &posted.visitor, &account_path(&account), said).await
 }

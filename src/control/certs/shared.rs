@@ -51,11 +51,12 @@ pub(super) async fn is_missing(installation: &Installation) -> Result<bool, Erro
 /// Replaces the CA of the store by a new one, whatever the old one's state.
 pub(super) async fn renew(installation: &Installation) -> Result<(), Error> {
     let text = Authority::make(&own(&installation.config)?, OffsetDateTime::now_utc())?;
+    let _lock = installation.sealing().await?;
     put(installation, &text).await
 }
 
+/// The caller keeps other processes from sealing.
 async fn put(installation: &Installation, text: &Secret) -> Result<(), Error> {
-    let _lock = installation.sealing().await?;
     let new = installation.sealer.seal(AUTHORITY, text.expose().as_bytes())?;
     loop {
         let old = installation.store.setting(AUTHORITY, &new).await?;
@@ -65,7 +66,8 @@ async fn put(installation: &Installation, text: &Secret) -> Result<(), Error> {
     }
 }
 
-/// Puts the CA of the state directory, if there is one, into a store that is about to be moved.
+/// Puts the CA of the state directory, if there is one, into a store in a file that is about to be moved. The caller
+/// holds the lock of the state directory, which keeps other processes from sealing.
 pub(crate) async fn take_along(installation: &Installation) -> Result<(), Error> {
     match Authority::text_in(&installation.config.state_directory)? {
         Some(text) => put(installation, &text).await,

@@ -127,6 +127,17 @@ CREATE TABLE trail (
 );
 CREATE INDEX trail_by_time ON trail (at);
 
+-- Entrances and sessions of the page, and consents under way: sealed, found by the hash of a token, for a limited time.
+CREATE TABLE short_lived (
+    kind TEXT COLLATE "C" NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    sealed BYTEA NOT NULL,
+    used_at BIGINT NOT NULL,
+    until BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (kind, key)
+);
+
 -- The processes that take leases. A process writes its row every few seconds; the clock is the database's, because those
 -- of the machines may differ.
 CREATE TABLE holders (
