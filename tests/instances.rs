@@ -5,10 +5,11 @@
 mod common;
 mod postgres_server;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::client::{Answer, Client};
+use common::person::Person;
 use common::{ALICE, BOB, Ran, Serving, Site};
 use postgres_server::Server;
 use sandbox::{Gate, Rotation, Sandbox, TokenFault};
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::task::JoinSet;
+use url::Url;
 
 /// A change on one instance holds on the others within this time.
 const SOON: Duration = Duration::from_secs(5);
@@ -344,7 +346,7 @@ fn copy_key(machines: &Machines) -> PathBuf {
     to
 }
 
-fn key_ids(file: &std::path::Path) -> Vec<String> {
+fn key_ids(file: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(file).unwrap();
     text.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
 }
@@ -426,7 +428,7 @@ async fn a_rotation_that_is_killed_at_any_moment_loses_nothing_and_goes_on() {
 }
 
 /// The CA as `certs export` gives it on a machine.
-async fn exported(machines: &Machines, config: &std::path::Path) -> String {
+async fn exported(machines: &Machines, config: &Path) -> String {
     let ran = machines.site.run_at(config, &["certs", "export", "-"], "").await;
     assert_eq!(ran.code, 0, "{ran:?}");
     ran.out
@@ -502,4 +504,142 @@ async fn a_store_takes_its_ca_along_and_back() {
     let serving = site.serve().await;
     let (_, answer) = try_to_log_in(&serving, &settings).await;
     assert!(answer.is_ok(), "{answer:?}");
+}
+
+/// Two machines, whose page people reach through a balancer; Alice's settings, and a person whose browser it leads to the
+/// first one.
+struct Balanced {
+    machines: Machines,
+    settings: Value,
+    sockets: [PathBuf; 2],
+    person: Person,
+}
+
+const AT_BALANCER: &str = "https://mail.corp.example";
+
+impl Balanced {
+    async fn with(redirect_uri: &str) -> Self {
+        let url = Server::shared().database().await;
+        let client = sandbox::Client {
+            id: "web".to_owned(),
+            secret: Some("web-secret".to_owned()),
+            redirect_uris: vec![format!("{AT_BALANCER}/callback")],
+            installed: true,
+            keys: Vec::new(),
+        };
+        let provider = Sandbox::builder().user(ALICE).user(BOB).client(client);
+        let site = Site::with_config(provider, "").await;
+        let sockets = ["one.sock", "other.sock"].map(|name| site.home.path().join(name));
+        site.configure(&format!(
+            "[store]\nurl = \"{url}\"\nkey_file = \"shared.key\"\n[admin]\naddress = \"unix:{}\"\nurl = \"{AT_BALANCER}\"\n",
+            sockets[0].display()
+        ));
+        let settings = site.authorize(ALICE).await;
+        site.configure_provider(redirect_uri);
+        let other = site.home.path().join("other.toml");
+        let text = std::fs::read_to_string(&site.config).unwrap();
+        std::fs::write(&other, text.replace("= \"state\"", "= \"other\"").replace("one.sock", "other.sock"))
+            .unwrap();
+        common::set_mode(&other, 0o600);
+        let person = Person { through: Some(sockets[0].clone()), ..Person::default() };
+        Self { machines: Machines { site, url, other }, settings, sockets, person }
+    }
+
+    /// From now on the balancer leads the person to that machine.
+    fn lead_to(&mut self, machine: usize) {
+        self.person.through = Some(self.sockets[machine].clone());
+    }
+
+    /// Begins the consent of Alice's account, whose grant has ended, by the link of the mail program's error.
+    async fn begin_by_link(&mut self, serving: &Serving) -> common::web::Answer {
+        let controls = self.machines.site.sandbox.controls();
+        controls.revoke_grants(ALICE);
+        controls.revoke_access_tokens();
+        let (_, answer) = try_to_log_in(serving, &self.settings).await;
+        let link = answer.tagged.split(' ').find(|word| word.contains("/again/")).expect("a link").to_owned();
+        self.person.look(&link).await;
+        let pressed = self.person.send(link.strip_prefix(AT_BALANCER).unwrap(), &[]).await;
+        assert_eq!(pressed.status, 303, "{pressed:?}");
+        self.person.follow(pressed).await
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_46_an_entrance_and_a_session_of_the_page_hold_at_every_instance() {
+    let mut balanced = Balanced::with("").await;
+    let (one, _other) = balanced.machines.serve_both().await;
+    let ran = balanced.machines.site.run(&["admin", "--no-browser"]).await;
+    let entrance = ran.out.trim().to_owned();
+    assert!(entrance.starts_with(&format!("{AT_BALANCER}/enter/")), "{ran:?}");
+    balanced.lead_to(1);
+    balanced.person.look(&entrance).await.has("Open the page");
+    let path = entrance.strip_prefix(AT_BALANCER).unwrap();
+    let entered = balanced.person.send(path, &[]).await;
+    assert_eq!(entered.status, 303, "{entered:?}");
+    balanced.lead_to(0);
+    assert_eq!(balanced.person.send(path, &[]).await.status, 410, "an entrance is for one use");
+    let page = balanced.person.open(&format!("{AT_BALANCER}/accounts/alice%40example%2Ecom")).await;
+    page.has("Sign out");
+    let token = page.between("name=\"form_token\" value=\"", "\"");
+    let done = balanced
+        .person
+        .send("/accounts/alice%40example%2Ecom/password", &[("form_token", &token), ("name", "scanner")])
+        .await;
+    assert_eq!(done.status, 303, "{done:?}");
+    balanced.lead_to(1);
+    balanced.person.follow(done).await.has("The app password called").has("scanner");
+    // The session outlives the instance where a request came last.
+    one.kill().await;
+    balanced.person.open(&format!("{AT_BALANCER}/")).await.has("Sign out");
+    let _one = balanced.machines.site.serve().await;
+    balanced.lead_to(0);
+    balanced.person.open(&format!("{AT_BALANCER}/")).await.has("Sign out");
+    balanced.person.send("/leave", &[("form_token", &token)]).await;
+    balanced.lead_to(1);
+    balanced.person.open(&format!("{AT_BALANCER}/")).await.lacks("Sign out");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_45_a_consent_that_began_at_one_instance_ends_at_another_in_the_same_browser_alone() {
+    let mut balanced = Balanced::with(&format!("redirect_uri = \"{AT_BALANCER}/callback\"")).await;
+    let (one, other) = balanced.machines.serve_both().await;
+    let consent = balanced.begin_by_link(&one).await;
+    let back = balanced.person.approve(&consent, ALICE).await;
+    let address = back.header("location").to_owned();
+    assert!(address.starts_with(&format!("{AT_BALANCER}/callback?")), "{back:?}");
+    balanced.lead_to(1);
+    let mut stranger = Person { through: Some(balanced.sockets[1].clone()), ..Person::default() };
+    stranger.open(&address).await.has("began in another browser");
+    balanced.person.follow(back).await.has("Signed in as");
+    // Each instance shows the outcome, and the answer is good once.
+    let shown = balanced.person.at.clone();
+    balanced.lead_to(0);
+    balanced.person.open(&shown).await.has("Signed in as");
+    for serving in [&one, &other] {
+        let (_, answer) = try_to_log_in(serving, &balanced.settings).await;
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+    balanced.machines.site.sandbox.assert_no_violations();
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn an_answer_is_pasted_at_another_instance_though_the_first_one_was_killed() {
+    let mut balanced = Balanced::with("").await;
+    let (one, other) = balanced.machines.serve_both().await;
+    let page = balanced.begin_by_link(&one).await;
+    let provider = page.has("paste it here").between("<li><a href=\"", "\"").replace("&amp;", "&");
+    let form = Url::parse(&balanced.person.at).unwrap().path().to_owned();
+    let mut window = Person::default();
+    let consent = window.open(&provider).await;
+    let pasted = window.approve(&consent, ALICE).await.header("location").to_owned();
+    one.kill().await;
+    balanced.lead_to(1);
+    let sent = balanced.person.send(&form, &[("address", &pasted)]).await;
+    balanced.person.follow(sent).await.has("Signed in as");
+    let (_, answer) = try_to_log_in(&other, &balanced.settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    balanced.machines.site.sandbox.assert_no_violations();
 }
