@@ -22,6 +22,7 @@ mod short_lived;
 #[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
 mod sqlite;
 pub mod tables;
+mod told_keys;
 mod trail;
 
 use std::fmt;
@@ -34,8 +35,8 @@ pub use account::{
 };
 pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
 pub use contract::{
-    Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, KeyTeller, LeaseStore, LoginStore,
-    SettingStore, Store, ToldKeys, TrailStore,
+    Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,
+    TrailStore,
 };
 pub use counts::{CountStore, GrantCount};
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub use postgres::{Postgres, PostgresSettings};
 pub use sealing::{SealedSetting, SealingLock};
 pub use short_lived::{ShortLived, ShortLivedKind, ShortLivedStore};
 pub use sqlite::{Judge, RestoreError, Sqlite, restore};
+pub use told_keys::{KeyTeller, ToldKeys};
 #[cfg(test)]
 pub(crate) use trail::any_act;
 pub use trail::{Act, Actor, TrailEntry};

@@ -97,11 +97,7 @@ impl Prepared {
     /// Loads the certificate, then binds addresses that are not in `sockets`.
     pub(crate) fn new(config: &Config, sockets: &Sockets) -> Result<Self, Error> {
         StateDirectory::open(&config.state_directory)?;
-        // A CA in the store is loaded when the store is open.
-        let identity = match certs::is_shared(config) {
-            true => None,
-            false => parts::load_identity(config, None)?,
-        };
+        let identity = parts::load_own_identity(config)?;
         let metrics = config.metrics.address.map(|address| bind_metrics(address, sockets)).transpose()?;
         Ok(Self {
             bound: server::bind(&config.listeners, sockets)?,
@@ -116,8 +112,7 @@ impl Prepared {
 
     /// The file of the CA that clients must trust, if it is the proxy's own.
     pub(crate) fn ca_file(&self, config: &Config) -> Option<PathBuf> {
-        let has_tls = config.listeners.iter().any(|listener| listener.security != Security::None);
-        (config.tls.own.is_none() && has_tls).then(|| config.state_directory.join("ca.pem"))
+        parts::ca_file(config)
     }
 
     /// The address of the metrics, with its real port.
@@ -141,8 +136,7 @@ impl Prepared {
         keys::tell(installation).await?;
         let shared = certs::of_store(installation).await?;
         if shared.is_some() {
-            identity = parts::load_identity(config, shared.clone())?;
-            acceptors = identity.as_ref().map(parts::acceptors).transpose()?.unwrap_or_default();
+            (identity, acceptors) = parts::load_shared_identity(config, shared.clone())?;
         }
         let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());

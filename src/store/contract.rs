@@ -5,16 +5,15 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
     Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore, Folded,
-    Grant, GrantKind, GrantStatus, Id, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord,
-    MailboxTrouble, NextLook, SealedSetting, SealingLock, ShortLivedStore, SignInAs, StoreError, TrailEntry,
-    Watch,
+    Grant, GrantKind, GrantStatus, Id, KeyTeller, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord,
+    MailboxTrouble, NextLook, SealedSetting, SealingLock, ShortLivedStore, SignInAs, StoreError, ToldKeys,
+    TrailEntry, Watch,
 };
 
 /// A whole store. There is one implementation for each database, and a failing one in tests.
@@ -167,20 +166,6 @@ pub trait LeaseStore: Send + Sync {
     async fn ask_keys(&self, _asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
         Ok(Vec::new())
     }
-}
-
-/// Reads the keys of this process again, and gives the name of their place and their names.
-pub type KeyTeller = Arc<dyn Fn() -> (String, Vec<String>) + Send + Sync>;
-
-/// The keys of a running `serve`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToldKeys {
-    /// The machine, and the place of the keys there.
-    pub place: String,
-    /// The names of the keys.
-    pub keys: Vec<String>,
-    /// Whether it has read them since it was asked.
-    pub has_looked: bool,
 }
 
 /// Accounts, their login names and their app passwords.

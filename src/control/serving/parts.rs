@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -174,6 +175,27 @@ pub(super) fn load_identity(
     // The configuration has already reported the modes of the files.
     certs::warn_of(&identity, |warning| !config.warnings.contains(&warning.to_string()));
     Ok(Some(Arc::new(identity)))
+}
+
+/// The certificates at the start; those under a CA that machines share are loaded when the store is open.
+pub(super) fn load_own_identity(config: &Config) -> Result<Option<Arc<Identity>>, Error> {
+    if certs::is_shared(config) { Ok(None) } else { load_identity(config, None) }
+}
+
+/// The certificates under a CA that machines share, and their acceptors.
+pub(super) fn load_shared_identity(
+    config: &Config,
+    shared: Option<Arc<SharedAuthority>>,
+) -> Result<(Option<Arc<Identity>>, HashMap<Door, Acceptor>), Error> {
+    let identity = load_identity(config, shared)?;
+    let acceptors = identity.as_ref().map(acceptors).transpose()?.unwrap_or_default();
+    Ok((identity, acceptors))
+}
+
+/// The file of the CA that clients must trust, if a listener shows certificates under it.
+pub(super) fn ca_file(config: &Config) -> Option<PathBuf> {
+    let has_tls = config.listeners.iter().any(|listener| listener.security != Security::None);
+    (config.tls.own.is_none() && has_tls).then(|| config.state_directory.join("ca.pem"))
 }
 
 /// Acceptors with one identity, and for each door the protocol name for ALPN.
