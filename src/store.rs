@@ -5,6 +5,7 @@
 //! needs a lease, so that two processes on one store never use the same rotating refresh token; and a write is on
 //! the disk when its call returns. Secrets arrive sealed: the store never holds a key.
 
+mod absence;
 mod account;
 mod api_token;
 mod contract;
@@ -29,13 +30,14 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use crate::protocol::SignInAs;
+pub use absence::Absence;
 pub use account::{
     Account, AccountRow, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord,
     Mailbox, MailboxTrouble, Verifier, fold, is_of_domain, takes_consent,
 };
 pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
 pub use contract::{
-    Absence, AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,
+    AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,
     TrailStore,
 };
 pub use counts::{CountStore, GrantCount};
@@ -51,7 +53,7 @@ pub use postgres::{Postgres, PostgresSettings};
 pub use sealing::{SealedSetting, SealingLock};
 pub use short_lived::{ShortLived, ShortLivedKind, ShortLivedStore};
 pub use sqlite::{Judge, RestoreError, Sqlite, restore};
-pub use told_keys::{KeyTeller, ToldKeys};
+pub use told_keys::{KeyTeller, KeyTellingStore, ToldKeys};
 #[cfg(test)]
 pub(crate) use trail::any_act;
 pub use trail::{Act, Actor, TrailEntry};

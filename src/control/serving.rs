@@ -11,7 +11,6 @@ mod running;
 mod tracing;
 mod upkeep;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,17 +28,14 @@ use self::misses::Misses;
 use self::parts::{Kept, Parts, Shown};
 use self::upkeep::Replaced;
 use super::answers;
-use super::certs;
 use super::error::Error;
 use super::installation::Installation;
-use super::keys;
 use super::watching::Watcher;
-use crate::config::{Config, Door, Security};
+use crate::config::Config;
 use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::{Absence, StateDirectory, Store};
-use crate::tls::{Acceptor, Identity};
 
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
 pub(crate) use crate::connection::TraceLine;
@@ -71,8 +67,7 @@ pub(crate) struct Prepared {
     pub(crate) metrics: Option<TcpListener>,
     /// The listener of the page.
     page: Option<PageListener>,
-    identity: Option<Arc<Identity>>,
-    acceptors: HashMap<Door, Acceptor>,
+    identified: parts::Identified,
     callback: Option<SharedCallback>,
     parts: Parts,
 }
@@ -97,14 +92,14 @@ impl Prepared {
     /// Loads the certificate, then binds addresses that are not in `sockets`.
     pub(crate) fn new(config: &Config, sockets: &Sockets) -> Result<Self, Error> {
         StateDirectory::open(&config.state_directory)?;
-        let identity = parts::load_own_identity(config)?;
-        let metrics = config.metrics.address.map(|address| bind_metrics(address, sockets)).transpose()?;
+        let identified = parts::own_identity(config)?;
+        let metrics =
+            config.metrics.address.map(|address| parts::bind_metrics(address, sockets)).transpose()?;
         Ok(Self {
             bound: server::bind(&config.listeners, sockets)?,
             metrics,
             page: page::listen(&config.admin, sockets)?,
-            acceptors: identity.as_ref().map(parts::acceptors).transpose()?.unwrap_or_default(),
-            identity,
+            identified,
             callback: answers::listen(config, sockets)?,
             parts: Parts::new(config)?,
         })
@@ -131,13 +126,9 @@ impl Prepared {
         installation: &Installation,
         command_line: CommandLine,
     ) -> Result<Serving, Error> {
-        let Self { bound, metrics, page, mut identity, mut acceptors, callback, mut parts } = self;
+        let Self { bound, metrics, page, identified, callback, mut parts } = self;
         let config = &installation.config;
-        keys::tell(installation).await?;
-        let shared = certs::of_store(installation).await?;
-        if shared.is_some() {
-            (identity, acceptors) = parts::load_shared_identity(config, shared.clone())?;
-        }
+        let (shared, (identity, acceptors)) = parts::under_shared(installation, identified).await?;
         let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());
         let (teller, tellers) = watch::channel(parts.teller(config, &kept));
@@ -149,7 +140,7 @@ impl Prepared {
 
         kept.metrics.know_providers(config.usable_providers().map(|provider| provider.name.as_str()));
         kept.metrics.config_loaded(OffsetDateTime::now_utc().unix_timestamp());
-        let bound_to: Vec<_> = bound.iter().map(|bound| (bound.address, bound.security)).collect();
+        let tls_addresses = parts::tls_addresses(&bound);
 
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Arc::new(Supervisor::new(&shutdown));
@@ -165,7 +156,6 @@ impl Prepared {
         }
         let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervised_doors, shutdown));
         let (upgrades, upgrades_asked) = mpsc::channel(1);
-        let tls = bound_to.iter().filter(|(_, security)| *security != Security::None);
         let running = Arc::new(Running {
             watcher: Watcher::new(
                 kept.metrics.clone(),
@@ -174,7 +164,7 @@ impl Prepared {
                 supervisor.clone(),
             ),
             config: ArcSwap::new(config.clone()),
-            tls_addresses: tls.map(|(address, _)| *address).collect(),
+            tls_addresses,
             supervisor,
             store: installation.store.clone(),
             sealer: installation.sealer.clone(),
@@ -197,14 +187,6 @@ impl Prepared {
         });
         Ok(Serving { running, metrics, page, upgrades: Some(upgrades_asked), trigger, doors, accepting })
     }
-}
-
-fn bind_metrics(address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, Error> {
-    sockets.listen(address).map_err(|error| Error::Address {
-        key: "metrics.address",
-        address: address.to_string(),
-        error,
-    })
 }
 
 /// Why the proxy stops.

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use time::{Date, OffsetDateTime};
 
 use super::{
-    Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore, Folded,
-    Grant, GrantKind, GrantStatus, Id, KeyTeller, LastRefusal, Limits, LinkStore, LoginNote, LoginRecord,
-    MailboxTrouble, NextLook, SealedSetting, SealingLock, ShortLivedStore, SignInAs, StoreError, ToldKeys,
+    Absence, Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore,
+    Folded, Grant, GrantKind, GrantStatus, Id, KeyTellingStore, LastRefusal, Limits, LinkStore, LoginNote,
+    LoginRecord, MailboxTrouble, NextLook, SealedSetting, SealingLock, ShortLivedStore, SignInAs, StoreError,
     TrailEntry, Watch,
 };
 
@@ -31,6 +31,7 @@ pub trait Store:
     + TrailStore
     + ApiTokenStore
     + ShortLivedStore
+    + KeyTellingStore
 {
 }
 
@@ -48,6 +49,7 @@ impl<T> Store for T where
         + TrailStore
         + ApiTokenStore
         + ShortLivedStore
+        + KeyTellingStore
 {
 }
 
@@ -154,18 +156,6 @@ pub trait LeaseStore: Send + Sync {
 
     /// Releases this process's lease without another write.
     async fn release_lease(&self, grant: &Id) -> Result<(), StoreError>;
-
-    /// From now on this process, a running `serve`, tells the others which keys it has. Where all processes of a store
-    /// read the keys from one place, there is nothing to tell.
-    async fn tell_keys(&self, _keys: KeyTeller) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    /// Which keys the living `serve` processes have that tell it. `asking` names a question: each process reads its keys
-    /// again when it first meets it.
-    async fn ask_keys(&self, _asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
-        Ok(Vec::new())
-    }
 }
 
 /// Accounts, their login names and their app passwords.
@@ -302,15 +292,4 @@ pub trait ChangeStore: Send + Sync {
     fn absence(&self) -> Option<Absence> {
         None
     }
-}
-
-/// A database that is gone.
-#[derive(Clone, Debug)]
-pub struct Absence {
-    /// When it was first noticed.
-    pub since: std::time::Instant,
-    /// The cause.
-    pub cause: String,
-    /// The cure.
-    pub cure: &'static str,
 }

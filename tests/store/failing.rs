@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use imap_oauth_proxy::store::{
     Absence, Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword,
     Authorization, ChangeStore, CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount,
-    GrantKind, GrantStatus, GrantStore, Id, KeyTeller, LastRefusal, LeaseStore, Limits, LinkStore, Linked,
-    LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock, SettingStore,
-    ShortLived, ShortLivedKind, ShortLivedStore, SignInAs, SignInLink, Store, StoreError, ToldKeys,
-    TrailEntry, TrailStore, Watch,
+    GrantKind, GrantStatus, GrantStore, Id, KeyTeller, KeyTellingStore, LastRefusal, LeaseStore, Limits,
+    LinkStore, Linked, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting,
+    SealingLock, SettingStore, ShortLived, ShortLivedKind, ShortLivedStore, SignInAs, SignInLink, Store,
+    StoreError, ToldKeys, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -119,6 +119,9 @@ fails! { LeaseStore:
     fn take_lease(grant: &Id, now: OffsetDateTime, until: OffsetDateTime) -> bool;
     fn holder() -> String;
     fn release_lease(grant: &Id) -> ();
+}
+
+fails! { KeyTellingStore:
     fn tell_keys(keys: KeyTeller) -> ();
     fn ask_keys(asking: &str) -> Vec<ToldKeys>;
 }

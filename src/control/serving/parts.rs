@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
+use tokio::net::TcpListener;
 use tracing::warn;
 
 use crate::account::{Accounts, Gates};
@@ -16,6 +17,7 @@ use crate::connection::{Live, Proxy, Reminders};
 use crate::control::certs;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
+use crate::control::keys;
 use crate::control::providers::Legs;
 use crate::events::Teller;
 use crate::links::{Base, Links};
@@ -23,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::oauth::{Client, Webhook};
 use crate::protocol::Promises;
 use crate::secret::Sealer;
+use crate::server::{Bound, Sockets};
 use crate::store::Store;
 use crate::tls::{Acceptor, Connector, ConnectorError, Identity, SharedAuthority, TlsSettings};
 use crate::token::Tokens;
@@ -43,6 +46,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) async fn new(installation: &Installation, page: Option<SocketAddr>) -> Result<Self, Error> {
+        keys::tell(installation).await?;
         let Installation { store, sealer, .. } = installation;
         let metrics =
             Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), option_env!("IMAP_OAUTH_PROXY_REVISION")));
@@ -164,7 +168,7 @@ impl Shown {
 }
 
 /// The certificates of the listeners; `None` if no listener uses TLS.
-pub(super) fn load_identity(
+fn load_identity(
     config: &Config,
     shared: Option<Arc<SharedAuthority>>,
 ) -> Result<Option<Arc<Identity>>, Error> {
@@ -177,19 +181,35 @@ pub(super) fn load_identity(
     Ok(Some(Arc::new(identity)))
 }
 
+/// Certificates and their acceptors.
+pub(super) type Identified = (Option<Arc<Identity>>, HashMap<Door, Acceptor>);
+
 /// The certificates at the start; those under a CA that machines share are loaded when the store is open.
-pub(super) fn load_own_identity(config: &Config) -> Result<Option<Arc<Identity>>, Error> {
-    if certs::is_shared(config) { Ok(None) } else { load_identity(config, None) }
+pub(super) fn own_identity(config: &Config) -> Result<Identified, Error> {
+    if certs::is_shared(config) { Ok(Identified::default()) } else { identified(config, None) }
 }
 
-/// The certificates under a CA that machines share, and their acceptors.
-pub(super) fn load_shared_identity(
-    config: &Config,
-    shared: Option<Arc<SharedAuthority>>,
-) -> Result<(Option<Arc<Identity>>, HashMap<Door, Acceptor>), Error> {
+/// The CA that machines share, if there is one, and the certificates under it; else the `own`.
+pub(super) async fn under_shared(
+    installation: &Installation,
+    own: Identified,
+) -> Result<(Option<Arc<SharedAuthority>>, Identified), Error> {
+    match certs::of_store(installation).await? {
+        Some(shared) => Ok((Some(shared.clone()), identified(&installation.config, Some(shared))?)),
+        None => Ok((None, own)),
+    }
+}
+
+fn identified(config: &Config, shared: Option<Arc<SharedAuthority>>) -> Result<Identified, Error> {
     let identity = load_identity(config, shared)?;
     let acceptors = identity.as_ref().map(acceptors).transpose()?.unwrap_or_default();
     Ok((identity, acceptors))
+}
+
+/// The addresses that show a certificate.
+pub(super) fn tls_addresses(bound: &[Bound]) -> Vec<SocketAddr> {
+    let with_tls = bound.iter().filter(|bound| bound.security != Security::None);
+    with_tls.map(|bound| bound.address).collect()
 }
 
 /// The file of the CA that clients must trust, if a listener shows certificates under it.
@@ -199,7 +219,7 @@ pub(super) fn ca_file(config: &Config) -> Option<PathBuf> {
 }
 
 /// Acceptors with one identity, and for each door the protocol name for ALPN.
-pub(super) fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Error> {
+fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Error> {
     let acceptor = |door: Door| {
         let acceptor = Acceptor::new(identity.clone(), door.name()).map_err(ConnectorError::Crypto)?;
         Ok((door, acceptor))
@@ -215,6 +235,15 @@ fn promises(config: &Config) -> HashMap<Door, Arc<Promises>> {
         (door, Arc::new(Promises::common(services.map(|service| service.promises.as_slice()))))
     };
     Door::ALL.into_iter().map(of).collect()
+}
+
+/// The listener of the metrics.
+pub(super) fn bind_metrics(address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, Error> {
+    sockets.listen(address).map_err(|error| Error::Address {
+        key: "metrics.address",
+        address: address.to_string(),
+        error,
+    })
 }
 
 /// The way to the webhook, if there is one.

@@ -7,10 +7,24 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use sqlx::postgres::PgPool;
 
+use super::Postgres;
 use super::holder::DEAD_AFTER;
-use crate::store::{KeyTeller, StoreError, ToldKeys};
+use crate::store::{KeyTeller, KeyTellingStore, StoreError, ToldKeys};
+
+#[async_trait]
+impl KeyTellingStore for Postgres {
+    async fn tell_keys(&self, keys: KeyTeller) -> Result<(), StoreError> {
+        let holder = self.holder.own().await?;
+        self.holder.keys.tell(&holder, keys).await
+    }
+
+    async fn ask_keys(&self, asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
+        ask(&self.pool()?, asking).await
+    }
+}
 
 /// What this process tells.
 pub(super) struct Keys {
@@ -62,7 +76,7 @@ impl Keys {
 }
 
 /// The keys of the living holders that tell them, after the question `asking` was put to all.
-pub(super) async fn ask(pool: &PgPool, asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
+async fn ask(pool: &PgPool, asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
     let sql = "UPDATE holder_keys SET asked = $1 WHERE asked IS DISTINCT FROM $1";
     sqlx::query(sql).bind(asking).execute(pool).await?;
     let sql = "SELECT place, keys, looked_for IS NOT DISTINCT FROM $1 FROM holder_keys JOIN holders ON name = holder \

@@ -5,8 +5,7 @@ use time::OffsetDateTime;
 
 use super::Postgres;
 use super::holder::DEAD_AFTER;
-use super::keys;
-use crate::store::{Id, KeyTeller, LeaseStore, StoreError, ToldKeys};
+use crate::store::{Id, LeaseStore, StoreError};
 
 #[async_trait]
 impl LeaseStore for Postgres {
@@ -47,14 +46,5 @@ impl LeaseStore for Postgres {
             "UPDATE grants SET lease_holder = NULL, lease_until = NULL WHERE id = $1 AND lease_holder = $2";
         sqlx::query(sql).bind(&grant.0).bind(self.holder.known()).execute(&self.pool()?).await?;
         Ok(())
-    }
-
-    async fn tell_keys(&self, keys: KeyTeller) -> Result<(), StoreError> {
-        let holder = self.holder.own().await?;
-        self.holder.keys.tell(&holder, keys).await
-    }
-
-    async fn ask_keys(&self, asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
-        keys::ask(&self.pool()?, asking).await
     }
 }
