@@ -6,19 +6,25 @@ use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
 mod shared;
+mod source;
 
 use super::error::Error;
 use super::installation::Installation;
 use crate::command;
 use crate::config::Config;
-use crate::store::StateDirectory;
-use crate::tls::{Authority, Identity, IdentityWarning, SharedAuthority, TlsSettings};
+use crate::tls::{Authority, Identity, IdentityWarning};
+
+use self::source::own;
 
 pub(super) use shared::{bring_back, follow, of_store, take_along};
+pub(super) use source::{is_shared, settings};
 
-/// Whether the CA of `config` lies in a store that several machines share.
-pub(super) fn is_shared(config: &Config) -> bool {
-    config.tls.own.is_none() && config.store.postgres.is_some()
+/// The CA's file, made if it is missing; `None` with a certificate of the user's own.
+pub(crate) async fn ca_file(installation: &Installation) -> Result<Option<std::path::PathBuf>, Error> {
+    match installation.config.tls.own {
+        Some(_) => Ok(None),
+        None => Ok(Some(authority(installation).await?.ca_file())),
+    }
 }
 
 /// The CA, made if it is missing.
@@ -50,16 +56,6 @@ pub(crate) async fn renew(config: Config) -> Result<Authority, Error> {
     Ok(Authority::renew(&own(&config)?, OffsetDateTime::now_utc())?)
 }
 
-/// The source of the listeners' certificates; `shared` is the CA of a store that machines share.
-pub(super) fn settings(config: &Config, shared: Option<Arc<SharedAuthority>>) -> TlsSettings {
-    TlsSettings {
-        shared,
-        certificate: config.tls.own.clone(),
-        hostnames: config.tls.hostnames.clone(),
-        state_directory: config.state_directory.clone(),
-    }
-}
-
 /// Keeps the listeners' certificates fresh, and logs changes and failures; never ends.
 pub(super) async fn keep_fresh(identity: Arc<Identity>) {
     loop {
@@ -85,13 +81,4 @@ pub(super) fn warn_of(identity: &Identity, are_told: impl Fn(&IdentityWarning) -
 /// The command that makes a new CA, to follow a sentence that ends with a new CA.
 fn renewing(needs_new_ca: bool) -> String {
     if needs_new_ca { format!(", with: {}", command::RENEW_CA) } else { String::new() }
-}
-
-/// The settings of the proxy's own CA. Makes the state directory.
-fn own(config: &Config) -> Result<TlsSettings, Error> {
-    if let Some((certificate, _)) = &config.tls.own {
-        return Err(Error::OwnCertificate(certificate.clone()));
-    }
-    StateDirectory::open(&config.state_directory)?;
-    Ok(settings(config, None))
 }

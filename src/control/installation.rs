@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::actors;
-use super::certs;
 use super::error::Error;
-use super::keys;
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
 use crate::config::Config;
@@ -62,7 +60,7 @@ impl Installation {
         let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings))).await?;
         drop(lock);
         if config.store.postgres.is_some() {
-            keys::hold_back_newest(&sealer, &*store).await?;
+            hold_back_newest(&sealer, &*store).await?;
         }
         Ok(Self { config: Arc::new(config), store, sealer, actor: actors::command_line(), tokens: None })
     }
@@ -156,14 +154,15 @@ impl Installation {
         let others = accounts.into_iter().filter(|other| other.grant.as_ref() == Some(grant));
         Ok(others.map(|other| other.name).filter(|name| name != but).collect())
     }
+}
 
-    /// The CA's file, made if it is missing; `None` with a certificate of the user's own.
-    pub(crate) async fn ca_file(&self) -> Result<Option<PathBuf>, Error> {
-        match self.config.tls.own {
-            Some(_) => Ok(None),
-            None => Ok(Some(certs::authority(self).await?.ca_file())),
-        }
+/// Where machines share the store, lets only a key seal that sealed before: the newest may not be everywhere yet.
+async fn hold_back_newest(sealer: &Sealer, store: &dyn Store) -> Result<(), Error> {
+    let settings = store.sealed_settings().await?;
+    if let Some(id) = settings.iter().filter_map(|setting| Sealer::key_of(&setting.value)).max() {
+        sealer.seal_no_newer_than(id);
     }
+    Ok(())
 }
 
 /// Where the store of `config` is.

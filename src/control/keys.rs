@@ -5,7 +5,7 @@ use super::error::Error;
 use super::installation::Installation;
 use crate::secret::{Key, KeySource, Sealer, random_bytes, random_text};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Id, KeyTeller, ShortLived, SignInLink, Store, StoreError, ToldKeys};
+use crate::store::{Id, KeyTeller, ShortLived, SignInLink, StoreError, ToldKeys};
 
 /// Resealing a grant takes milliseconds; the lease of a holder that dies ends sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
@@ -131,15 +131,6 @@ async fn all_have_newest(installation: &Installation) -> Result<(), Error> {
         }
         tokio::time::sleep(ANSWER_PAUSE).await;
     }
-}
-
-/// Where machines share the store, lets only a key seal that sealed before: the newest may not be everywhere yet.
-pub(super) async fn hold_back_newest(sealer: &Sealer, store: &dyn Store) -> Result<(), Error> {
-    let settings = store.sealed_settings().await?;
-    if let Some(id) = settings.iter().filter_map(|setting| Sealer::key_of(&setting.value)).max() {
-        sealer.seal_no_newer_than(id);
-    }
-    Ok(())
 }
 
 async fn reseal_settings(installation: &Installation) -> Result<usize, Error> {

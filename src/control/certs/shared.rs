@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use tracing::{error, info};
 
-use super::own;
+use super::source::{is_shared, own};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::secret::{Sealer, Secret};
@@ -21,7 +21,7 @@ const AUTHORITY: &str = "certificate_authority";
 
 /// The CA of the store, made if it is missing; `None` where each machine has its own, or a certificate of the user's.
 pub(crate) async fn of_store(installation: &Installation) -> Result<Option<Arc<SharedAuthority>>, Error> {
-    if !super::is_shared(&installation.config) {
+    if !is_shared(&installation.config) {
         return Ok(None);
     }
     let sealed = match sealed(&*installation.store).await? {
