@@ -104,7 +104,7 @@ pub(crate) async fn follow(
                     load(identity).await;
                 }
             }
-            Err(why) => error!("{why}; the certificates in use stay"),
+            Err(why) => error!("{why}; the present certificates stay"),
         }
     }
     std::future::pending::<()>().await;
@@ -115,7 +115,7 @@ async fn load(identity: Option<Arc<Identity>>) {
     let refreshed = tokio::task::spawn_blocking(move || identity.refresh(OffsetDateTime::now_utc())).await;
     match refreshed {
         Ok(Ok(_)) => info!("the CA was renewed, and the listeners' certificates were made again"),
-        Ok(Err(why)) => error!("{why}; the certificates in use stay"),
+        Ok(Err(why)) => error!("{why}; the present certificates stay"),
         Err(_) => {}
     }
 }
