@@ -65,6 +65,7 @@ pub struct Accounts {
     notes: Notes,
     refusals: Refusals,
     counted: Counted,
+    changes: tokio::sync::watch::Sender<i64>,
 }
 
 impl Accounts {
@@ -80,7 +81,13 @@ impl Accounts {
             notes: Notes::default(),
             refusals: Refusals::default(),
             counted: Counted::default(),
+            changes: tokio::sync::watch::Sender::default(),
         })
+    }
+
+    /// Changes soon after any process has written what sessions depend on, while [`Accounts::end_revoked`] runs.
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<i64> {
+        self.changes.subscribe()
     }
 
     /// Whether `password` opens the account called `name` at this `door`, asked from `from`. It is answered before

@@ -31,7 +31,7 @@ pub use client::Client;
 pub use consent::id_token::IdClaims;
 pub use consent::identity;
 pub use consent::tokens::GrantedTokens;
-pub use flow::authorization::{AuthorizationRequest, redirect_text};
+pub use flow::authorization::{AuthorizationRequest, FrozenRequest, redirect_text};
 pub use flow::device::{Device, Poll};
 pub use flow::redirect::{AdminConsent, AuthorizationCode, RedirectError, state_of};
 pub use flow::refused::AuthorizeError;

@@ -15,6 +15,7 @@ mod key;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -93,25 +94,48 @@ pub fn random_text<const N: usize>() -> String {
 /// Seals and opens the secrets in the store.
 ///
 /// A value with an unknown key id makes the sealer read its key source again, so a running process learns of
-/// a rotation from the first value that uses the new key.
+/// a rotation from the first value that uses the new key. Where the store is shared by machines, a new key seals only
+/// after such a value was met ([`Sealer::seal_no_newer_than`]): until then another machine may not have that key.
 pub struct Sealer {
     ring: ArcSwap<KeyRing>,
     source: Option<KeySource>,
+    /// No key with a higher id seals.
+    newest: AtomicU32,
 }
 
-/// Keys by their ids.
-struct KeyRing {
-    keys: BTreeMap<u32, XChaCha20Poly1305>,
-    /// The id of the key that seals new values.
-    current: u32,
+/// Keys by their ids; not empty.
+struct KeyRing(BTreeMap<u32, RingKey>);
+
+struct RingKey {
+    cipher: XChaCha20Poly1305,
+    /// Two keys with the same id differ in it. Says nothing about the key, which is random.
+    print: String,
+}
+
+impl RingKey {
+    fn new(key: &Key) -> Self {
+        let mut text = Zeroizing::new(b"imap-oauth-proxy key ".to_vec());
+        text.extend_from_slice(&**key);
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &text);
+        let print = digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        Self { cipher: XChaCha20Poly1305::new((&**key).into()), print }
+    }
 }
 
 impl KeyRing {
     fn new(keys: impl IntoIterator<Item = (u32, Key)>) -> Option<Self> {
-        let keys: BTreeMap<_, _> =
-            keys.into_iter().map(|(id, key)| (id, XChaCha20Poly1305::new((&*key).into()))).collect();
-        let current = *keys.keys().next_back()?;
-        Some(Self { keys, current })
+        let keys: BTreeMap<_, _> = keys.into_iter().map(|(id, key)| (id, RingKey::new(&key))).collect();
+        (!keys.is_empty()).then_some(Self(keys))
+    }
+
+    /// The key that seals, where no newer one than `newest` may.
+    fn current(&self, newest: u32) -> u32 {
+        let known = self.0.range(..=newest).next_back().or_else(|| self.0.first_key_value());
+        known.map_or(0, |(id, _)| *id)
+    }
+
+    fn lacks(&self, id: u32) -> SealError {
+        SealError::UnknownKey(id, self.0.keys().copied().collect())
     }
 }
 
@@ -122,17 +146,38 @@ const HEADER_LENGTH: usize = 1 + 4 + NONCE_LENGTH;
 impl Sealer {
     /// A sealer over `keys` (id and 32 bytes), sealing with the highest id.
     pub fn new(keys: impl IntoIterator<Item = (u32, Key)>) -> Option<Self> {
-        Some(Self { ring: ArcSwap::from_pointee(KeyRing::new(keys)?), source: None })
+        Some(Self::of(KeyRing::new(keys)?, None))
+    }
+
+    fn of(ring: KeyRing, source: Option<KeySource>) -> Self {
+        Self { ring: ArcSwap::from_pointee(ring), source, newest: AtomicU32::new(u32::MAX) }
     }
 
     /// The id of the key that [`Sealer::seal`] uses.
     pub fn current_key(&self) -> u32 {
-        self.ring.load().current
+        self.ring.load().current(self.newest.load(Ordering::Relaxed))
     }
 
     /// The ids of all keys, in order.
     pub fn key_ids(&self) -> Vec<u32> {
-        self.ring.load().keys.keys().copied().collect()
+        self.ring.load().0.keys().copied().collect()
+    }
+
+    /// The names of all keys, as processes tell each other: the id, and a fingerprint that tells two keys with one id
+    /// apart.
+    pub fn key_names(&self) -> Vec<String> {
+        self.ring.load().0.iter().map(|(id, key)| format!("{id}:{}", key.print)).collect()
+    }
+
+    /// From now on no key that is newer than `id` seals, until [`Sealer::seal_with`] or a value sealed with such a key
+    /// shows that all have it.
+    pub fn seal_no_newer_than(&self, id: u32) {
+        self.newest.store(id, Ordering::Relaxed);
+    }
+
+    /// From now on the key `id` seals, if it is newer than the one before.
+    pub fn seal_with(&self, id: u32) {
+        self.newest.fetch_max(id, Ordering::Relaxed);
     }
 
     /// Reads the keys again from their source.
@@ -147,7 +192,7 @@ impl Sealer {
     /// The keys, read again from the source if `id` is not among them.
     fn ring_with(&self, id: u32) -> Arc<KeyRing> {
         let ring = self.ring.load_full();
-        if ring.keys.contains_key(&id) {
+        if ring.0.contains_key(&id) {
             return ring;
         }
         match self.reload() {
@@ -170,14 +215,15 @@ impl Sealer {
     /// Seals `secret` for the row that `context` names.
     pub fn seal(&self, context: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
         let ring = self.ring.load();
-        let cipher = ring.keys.get(&ring.current).ok_or(SealError::UnknownKey(ring.current))?;
+        let current = ring.current(self.newest.load(Ordering::Relaxed));
+        let cipher = &ring.0.get(&current).ok_or_else(|| ring.lacks(current))?.cipher;
         let nonce = random_bytes::<NONCE_LENGTH>();
         let payload = Payload { msg: secret, aad: context.as_bytes() };
         let ciphertext =
             cipher.encrypt(XNonce::from_slice(&nonce), payload).map_err(|_| SealError::TooLong)?;
         let mut sealed = Vec::with_capacity(HEADER_LENGTH + ciphertext.len());
         sealed.push(VERSION);
-        sealed.extend_from_slice(&ring.current.to_be_bytes());
+        sealed.extend_from_slice(&current.to_be_bytes());
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(&ciphertext);
         Ok(sealed)
@@ -189,9 +235,11 @@ impl Sealer {
         let nonce = sealed.get(5..HEADER_LENGTH).ok_or(SealError::Malformed)?;
         let ciphertext = sealed.get(HEADER_LENGTH..).ok_or(SealError::Malformed)?;
         let ring = self.ring_with(key);
-        let cipher = ring.keys.get(&key).ok_or(SealError::UnknownKey(key))?;
+        let cipher = &ring.0.get(&key).ok_or_else(|| ring.lacks(key))?.cipher;
         let payload = Payload { msg: ciphertext, aad: context.as_bytes() };
-        cipher.decrypt(XNonce::from_slice(nonce), payload).map(Zeroizing::new).map_err(|_| SealError::Refused)
+        let opened = cipher.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| SealError::Refused)?;
+        self.seal_with(key);
+        Ok(Zeroizing::new(opened))
     }
 
     /// Like [`Sealer::open`], for a sealed text.
@@ -207,8 +255,11 @@ impl Sealer {
 pub enum SealError {
     /// The administrator has to restore a key: the value was sealed with a key that is not among the keys
     /// given.
-    #[error("it was sealed with key {0}, which is not among the keys given; restore that key")]
-    UnknownKey(u32),
+    #[error(
+        "it was sealed with key {0}, which is not among the keys given (key {given}); restore that key",
+        given = .1.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    UnknownKey(u32, Vec<u32>),
     /// The key with this id is another one, or the value was altered or belongs to another row.
     #[error(
         "the key does not open it: the key is not the one this store was made with, or the value was altered"
@@ -242,7 +293,21 @@ mod tests {
     fn a_wrong_or_missing_key_is_told_apart() {
         let sealed = sealer(1, 7).seal("row", b"x").unwrap();
         assert_eq!(sealer(1, 8).open("row", &sealed).unwrap_err(), SealError::Refused);
-        assert_eq!(sealer(2, 7).open("row", &sealed).unwrap_err(), SealError::UnknownKey(1));
+        assert_eq!(sealer(2, 7).open("row", &sealed).unwrap_err(), SealError::UnknownKey(1, vec![2]));
+    }
+
+    #[test]
+    fn a_newer_key_seals_only_once_a_value_shows_that_it_is_in_use() {
+        let keys = || [(1, Zeroizing::new([7; 32])), (2, Zeroizing::new([8; 32]))];
+        let (held, other) = (Sealer::new(keys()).unwrap(), Sealer::new(keys()).unwrap());
+        held.seal_no_newer_than(1);
+        assert_eq!((held.current_key(), other.current_key()), (1, 2));
+        assert_eq!(Sealer::key_of(&held.seal("row", b"x").unwrap()), Some(1));
+        let sealed = other.seal("row", b"x").unwrap();
+        held.open("row", &sealed).unwrap();
+        assert_eq!(Sealer::key_of(&held.seal("row", b"x").unwrap()), Some(2));
+        assert_eq!(held.key_names(), other.key_names());
+        assert_ne!(held.key_names()[0], sealer(1, 8).key_names()[0], "another key with the same id");
     }
 
     #[test]

@@ -20,9 +20,11 @@ mod links;
 #[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
 mod postgres;
 mod sealing;
+mod short_lived;
 #[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
 mod sqlite;
 pub mod tables;
+mod told_keys;
 mod trail;
 
 use std::fmt;
@@ -51,7 +53,9 @@ pub use limits::Limits;
 pub use links::{LinkStore, Linked, SignInLink};
 pub use postgres::{Postgres, PostgresSettings};
 pub use sealing::{SealedSetting, SealingLock};
+pub use short_lived::{ShortLived, ShortLivedKind, ShortLivedStore};
 pub use sqlite::{Judge, RestoreError, Sqlite, restore};
+pub use told_keys::{KeyTeller, KeyTellingStore, ToldKeys};
 #[cfg(test)]
 pub(crate) use trail::any_act;
 pub use trail::{Act, Actor, TrailEntry};

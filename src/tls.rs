@@ -35,7 +35,7 @@ use rustls::{CipherSuite, SupportedCipherSuite};
 
 pub use accept_error::AcceptError;
 pub use acceptor::{Acceptor, FirstBytes};
-pub use authority::{Authority, AuthorityError};
+pub use authority::{Authority, AuthorityError, SharedAuthority};
 pub use connect_error::ConnectError;
 pub use connector::{Connector, ConnectorError};
 pub use identity::{Identity, IdentityError, IdentityWarning};
@@ -51,6 +51,8 @@ pub struct TlsSettings {
     pub hostnames: Vec<String>,
     /// The directory of the local CA and its leaves; created with mode 0700 if it is missing.
     pub state_directory: PathBuf,
+    /// The CA of a store that several machines share, in place of the one in the state directory.
+    pub shared: Option<Arc<SharedAuthority>>,
 }
 
 /// The crypto provider of both sides.

@@ -386,6 +386,27 @@ async fn a_person_at_another_machine_pastes_the_answer() {
 }
 
 #[tokio::test]
+async fn a_session_of_the_page_and_a_consent_under_way_outlive_a_restart() {
+    let more = "redirect_uri = \"https://mail.corp.example/callback\"";
+    let (site, serving, settings, mut person) = behind_a_web_server(more).await;
+    let url = link_of(&serving, &settings).await;
+    let entrance = site.run(&["admin", "--no-browser"]).await.out.trim().to_owned();
+    person.look(&entrance).await;
+    let entered = person.send(entrance.strip_prefix("https://mail.corp.example").unwrap(), &[]).await;
+    assert_eq!(entered.status, 303, "{entered:?}");
+    person.look(&url).await;
+    let pressed = person.send(url.strip_prefix("https://mail.corp.example").unwrap(), &[]).await;
+    let consent = person.follow(pressed).await;
+    serving.stop().await;
+    let serving = site.serve().await;
+    assert_eq!(site.run(&["keys", "rotate"]).await.code, 0);
+    let back = person.approve(&consent, ALICE).await;
+    person.follow(back).await.has("Signed in as");
+    person.open("https://mail.corp.example/").await.has("Sign out");
+    drop(serving.log_in(&settings).await);
+}
+
+#[tokio::test]
 async fn an_answer_comes_through_the_web_server_where_the_registration_has_its_address() {
     let more = "redirect_uri = \"https://mail.corp.example/callback\"";
     let (_site, mut serving, settings, mut person) = behind_a_web_server(more).await;

@@ -55,6 +55,7 @@ impl Accounts {
         self.store.reopen().await?;
         self.passwords.follow(&*self.store, sealer).await?;
         let now = Seen { version: self.store.changes().await?, today };
+        self.changes.send_if_modified(|version| std::mem::replace(version, now.version) != now.version);
         if before == Some(now) && !entered {
             *seen = before;
             return Ok(());

@@ -23,7 +23,7 @@ use super::guard;
 use super::page;
 use super::site::Site;
 use crate::control::Error;
-use crate::control::consents::{ANSWER, Begun, CONSENT, NotTaken, Stage, View};
+use crate::control::consents::{ANSWER, Begun, CONSENT, NotTaken, Outcome, Stage, View};
 use crate::secret::Secret;
 use crate::text::one_line;
 
@@ -94,7 +94,7 @@ pub(super) async fn take_redirects(State(site): State<Arc<Site>>, request: Reque
 
 async fn answer(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let query = query.unwrap_or_default();
-    match site.running.consents.arrived(&query, |id| key(&headers, id)) {
+    match site.running.take_answer(&query, |id| key(&headers, id)).await {
         // The address with the code leaves the browser's history.
         Ok(id) => Redirect::to(&format!("{CONSENT}/{id}")).into_response(),
         Err(why) => not_taken(&why),
@@ -103,8 +103,8 @@ async fn answer(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, header
 
 async fn show(State(site): State<Arc<Site>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     match site.running.consents.view(&id, key(&headers, &id).as_ref(), PATIENCE).await {
-        Some(view) => shown(&id, &view, None),
-        None => not_taken(&NotTaken::Unknown),
+        Ok(view) => shown(&id, &view, None),
+        Err(why) => not_taken(&why),
     }
 }
 
@@ -117,11 +117,11 @@ async fn paste(
     let mut fields = url::form_urlencoded::parse(&body);
     let text = fields.find(|(name, _)| name == "address").map(|(_, value)| value.into_owned());
     let key = key(&headers, &id);
-    match site.running.consents.pasted(&id, key.as_ref(), &text.unwrap_or_default()) {
+    match site.running.take_pasted(&id, key.as_ref(), &text.unwrap_or_default()).await {
         Ok(()) => Redirect::to(&format!("{CONSENT}/{id}")).into_response(),
         Err(NotTaken::Pasted(why)) => match site.running.consents.view(&id, key.as_ref(), PATIENCE).await {
-            Some(view) => shown(&id, &view, Some(&NotTaken::Pasted(why))),
-            None => not_taken(&NotTaken::Unknown),
+            Ok(view) => shown(&id, &view, Some(&NotTaken::Pasted(why))),
+            Err(why) => not_taken(&why),
         },
         Err(why) => not_taken(&why),
     }
@@ -147,8 +147,8 @@ fn shown(id: &str, view: &View, fault: Option<&NotTaken>) -> Response {
             let content = html! { p { "The answer of " (provider) " is checked, and the mailbox is tried. This takes a moment." } };
             ([(REFRESH, "1".to_owned())], page::plain(StatusCode::OK, "One moment", &content)).into_response()
         }
-        Stage::Done(outcome) => match &**outcome {
-            Ok(_) => page::plain(
+        Stage::Done(outcome) => match outcome {
+            Outcome::Stored => page::plain(
                 StatusCode::OK,
                 "Signed in",
                 &html! {
@@ -159,8 +159,8 @@ fn shown(id: &str, view: &View, fault: Option<&NotTaken>) -> Response {
                     }
                 },
             ),
-            Err(error) => {
-                page::plain(StatusCode::OK, "Not signed in", &failed(error, provider, back.as_ref()))
+            outcome => {
+                page::plain(StatusCode::OK, "Not signed in", &failed(outcome, provider, back.as_ref()))
             }
         },
     }
@@ -185,23 +185,18 @@ fn paste_form(id: &str, provider: &str, owner: &str, url: &str, fault: Option<&N
 }
 
 /// Why it failed, in words for the person in front of the browser.
-fn failed(error: &Error, provider: &str, back: Option<&Secret>) -> Markup {
-    let link = match error {
-        Error::Provider { error, .. } => {
-            error.awaited_consent().and_then(|why| why.cure.link().map(str::to_owned))
-        }
-        _ => None,
-    };
+fn failed(outcome: &Outcome, provider: &str, back: Option<&Secret>) -> Markup {
     html! {
-        @match error {
-            Error::AnotherPerson { names, owner, .. } => {
+        @match outcome {
+            Outcome::Stored => {}
+            Outcome::AnotherPerson { names, owner } => {
                 p { "You signed in as " strong { (one_line(&names.join(" or "))) } ", and this is the mail of "
                     strong { (one_line(owner)) } ". Nothing was stored." }
                 p { "Sign out at " (provider) " first, or use a private window." }
             }
-            error => { p { (one_line(&error.to_string())) "." } p { "Nothing was stored." } }
+            Outcome::Failed { why, .. } => { p { (one_line(why)) "." } p { "Nothing was stored." } }
         }
-        @if let Some(link) = link {
+        @if let Outcome::Failed { approval: Some(link), .. } = outcome {
             p { "An administrator of your organisation opens this once and accepts: " a href=(link) rel="noreferrer" { (link) } }
         }
         @if let Some(back) = back { p { a.button href=(back.expose()) { "Try again" } } }
@@ -211,6 +206,7 @@ fn failed(error: &Error, provider: &str, back: Option<&Secret>) -> Markup {
 fn not_taken(why: &NotTaken) -> Response {
     let status = match why {
         NotTaken::OtherBrowser => StatusCode::FORBIDDEN,
+        NotTaken::Away => StatusCode::SERVICE_UNAVAILABLE,
         NotTaken::Unknown | NotTaken::Pasted(_) => StatusCode::NOT_FOUND,
     };
     let content = html! {

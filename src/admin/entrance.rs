@@ -2,7 +2,6 @@
 //! look at it (by a scanner, or by a browser that loads ahead) shows a button, and the button uses it up.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -22,7 +21,11 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 }
 
 async fn show(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Response {
-    if !site.visitors.is_invited(&token, Instant::now()) {
+    let is_invited = match site.visitors.now().await {
+        Ok(now) => site.visitors.is_invited(&token, now).await,
+        Err(_) => false,
+    };
+    if !is_invited {
         return used();
     }
     let content = html! {
@@ -33,7 +36,8 @@ async fn show(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Respo
 }
 
 async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Response {
-    let Some((cookie, visitor)) = site.visitors.enter(&token, Instant::now()) else { return used() };
+    let Ok(now) = site.visitors.now().await else { return used() };
+    let Some((cookie, visitor)) = site.visitors.enter(&token, now).await else { return used() };
     info!(session = visitor.session, user = visitor.opened_by.user, "a person has opened the page");
     let secure = if site.is_https() { "; Secure" } else { "" };
     let cookie = format!("{}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}", site.cookie());
@@ -41,7 +45,7 @@ async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Resp
 }
 
 async fn leave(State(site): State<Arc<Site>>, posted: Posted) -> Response {
-    site.visitors.leave(&posted.visitor);
+    site.visitors.leave(&posted.visitor).await;
     let secure = if site.is_https() { "; Secure" } else { "" };
     let cookie = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict{secure}", site.cookie());
     ([(SET_COOKIE, cookie)], Redirect::to("/")).into_response()

@@ -1,5 +1,6 @@
 //! What the page says on the next answer, once: the result of a visitor's act. Shown after a redirect, so that a
-//! reload neither repeats the act nor the words.
+//! reload neither repeats the act nor the words. What is shown is kept in the store, because another instance may show
+//! the next page.
 
 use maud::{Markup, html};
 

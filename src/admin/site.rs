@@ -9,16 +9,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
+use maud::{Markup, PreEscaped};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tracing::warn;
 
-use super::said::Said;
 use super::visit::Fields;
 use super::visitors::{Visitor, Visitors};
 use super::{again, api, consent, entrance, guard, page, socket, watch};
@@ -27,7 +27,7 @@ use crate::control::Installation;
 use crate::control::audit;
 use crate::control::serving::{PageListener, Running};
 use crate::http::{self, Accept, Bounds};
-use crate::store::Actor;
+use crate::store::{Actor, StoreError};
 
 /// Several people with a browser each, whose connections carry one request. The body is a table of some ten thousand
 /// accounts at most. A revocation waits for a provider.
@@ -46,9 +46,10 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn new(running: &Arc<Running>, listener: &PageListener) -> Arc<Self> {
+        let Installation { store, sealer, .. } = running.installation(audit::signal());
         Arc::new(Self {
             running: running.clone(),
-            visitors: Visitors::default(),
+            visitors: Visitors::new(store, sealer),
             checks: page::Checks::default(),
             bound: listener.address(),
             is_left: AtomicBool::new(false),
@@ -56,9 +57,11 @@ impl Site {
     }
 
     /// The one-time address for the person `by`; `None` if another process has the page.
-    pub(super) fn entrance(&self, by: Actor) -> Option<String> {
-        let base = self.running.page_url().filter(|_| !self.is_left.load(Ordering::Relaxed))?;
-        Some(format!("{base}/enter/{}", self.visitors.invite(by, Instant::now())))
+    pub(super) async fn entrance(&self, by: Actor) -> Result<Option<String>, StoreError> {
+        let base = self.running.page_url().filter(|_| !self.is_left.load(Ordering::Relaxed));
+        let Some(base) = base else { return Ok(None) };
+        let token = self.visitors.invite(by, self.visitors.now().await?).await?;
+        Ok(Some(format!("{base}/enter/{token}")))
     }
 
     /// From now on a successor has the address.
@@ -77,9 +80,14 @@ impl Site {
     }
 
     /// What the last act of `visitor` has led to, once, if the address names it.
-    pub(super) fn said(&self, visitor: &Visitor, query: Option<&str>) -> Option<Said> {
+    pub(super) async fn said(&self, visitor: &Visitor, query: Option<&str>) -> Option<Markup> {
         let fields = Fields::of_query(query);
-        self.visitors.hear(visitor, fields.one("said"))
+        let name = fields.one("said");
+        if name.is_empty() {
+            return None;
+        }
+        let said = self.visitors.hear(visitor, name).await?;
+        Some(PreEscaped(said.expose().to_owned()))
     }
 
     /// Whether browsers reach the page over https, so that the cookie may be bound to that.

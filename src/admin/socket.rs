@@ -144,8 +144,14 @@ async fn converse(stream: UnixStream, running: Arc<Running>, site: Option<Arc<Si
             return follow::trace(&running, asked, &mut input, &mut output).await;
         }
         Some(Ok(Request::Entrance)) => {
-            let entrance = site.and_then(|site| site.entrance(audit::asker(uid)));
-            vec![entrance.map_or(Reply::NoPage {}, Reply::Entrance)]
+            let entrance = match site {
+                Some(site) => site.entrance(audit::asker(uid)).await,
+                None => Ok(None),
+            };
+            vec![match entrance {
+                Ok(entrance) => entrance.map_or(Reply::NoPage {}, Reply::Entrance),
+                Err(error) => Reply::Failed(error.to_string()),
+            }]
         }
         Some(Ok(request)) => answer(&running, request, uid).await,
         Some(Err(fault)) => vec![Reply::Failed(fault)],

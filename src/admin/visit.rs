@@ -1,7 +1,6 @@
 //! Finds the visitor of a request, and reads the form that a visitor sends.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
@@ -23,19 +22,28 @@ impl FromRequestParts<Arc<Site>> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
-        find(site, &parts.headers).ok_or_else(|| page::no_session(StatusCode::FORBIDDEN))
+        find(site, &parts.headers).await.ok_or_else(|| page::no_session(StatusCode::FORBIDDEN))
     }
 }
 
 /// The visitor whose cookie the request has.
-pub(super) fn find(site: &Site, headers: &HeaderMap) -> Option<Visitor> {
+pub(super) async fn find(site: &Site, headers: &HeaderMap) -> Option<Visitor> {
     let name = site.cookie();
     let is_of_person = !headers.contains_key(BY_ITSELF);
     let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     // Another program on this host may have set a cookie of the same name before.
-    let mut named = pairs.filter(|(other, _)| *other == name);
-    named.find_map(|(_, cookie)| site.visitors.find(cookie, is_of_person, Instant::now()))
+    let named: Vec<&str> = pairs.filter(|(other, _)| *other == name).map(|(_, cookie)| cookie).collect();
+    if named.is_empty() {
+        return None;
+    }
+    let now = site.visitors.now().await.ok()?;
+    for cookie in named {
+        if let Some(visitor) = site.visitors.find(cookie, is_of_person, now).await {
+            return Some(visitor);
+        }
+    }
+    None
 }
 
 /// A form that a visitor sent from a page of the session.
@@ -71,7 +79,7 @@ impl FromRequest<Arc<Site>> for Posted {
 
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
         let headers = request.headers();
-        let visitor = find(site, headers).ok_or_else(|| page::no_session(StatusCode::FORBIDDEN))?;
+        let visitor = find(site, headers).await.ok_or_else(|| page::no_session(StatusCode::FORBIDDEN))?;
         let fields = fields(request, site).await;
         match visitor.sent(fields.one(FORM_TOKEN)) {
             true => Ok(Self { visitor, fields }),

@@ -102,7 +102,7 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let config = options.load()?;
     let plan = Plan::new(&config, arguments.request())?;
     let installation = Installation::open(config).await?;
-    let ca_file = installation.ca_file()?;
+    let ca_file = crate::control::certs::ca_file(&installation).await?;
     let judged = with_leave(arguments.yes, async |yes| plan.judge(&installation, yes).await).await?;
     let provider = judged.provider.clone();
     let stored = match begin(&installation, judged, &mut progress).await? {

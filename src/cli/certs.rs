@@ -36,12 +36,12 @@ pub(super) enum Command {
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let config = options.load()?;
     match command {
-        Command::Show => show(&open(&config)?)?,
-        Command::Export { file } => export(&open(&config)?, &file)?,
+        Command::Show => show(&open(config).await?)?,
+        Command::Export { file } => export(&open(config).await?, &file)?,
         Command::RenewCa { yes } => {
             let loss = "Every mail program that trusts the CA of now refuses this proxy until the new one is imported there.";
             loss::agreed(yes, loss).await?;
-            show(&certs::renew(&config)?)?;
+            show(&certs::renew(config).await?)?;
             print::words("A running proxy shows the new certificates within a minute.");
             print::words(&format!("Each mail program has to import the new CA: {}", command::EXPORT_CA));
         }
@@ -50,11 +50,11 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
 }
 
 /// Reports a new CA, which shows a mistake to a person who meant another installation.
-fn open(config: &Config) -> Result<Authority, Failure> {
-    let is_new = certs::is_missing(config);
-    let authority = certs::authority(config)?;
+async fn open(config: Config) -> Result<Authority, Failure> {
+    let directory = config.state_directory.clone();
+    let (authority, is_new) = certs::find(config).await?;
     if is_new {
-        let directory = config.state_directory.display();
+        let directory = directory.display();
         print::words(&format!("There was no CA in {directory} yet; this one was made just now."));
     }
     Ok(authority)

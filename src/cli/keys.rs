@@ -8,7 +8,7 @@ use crate::secret::bundle;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
-    /// Seal everything with a new key, while `serve` runs
+    /// Seal everything with a new key, while `serve` runs, also several on other machines
     Rotate,
     /// Print the public key with which accounts can be exported to this installation only
     Recipient,
@@ -40,7 +40,7 @@ fn progress(step: RotationStep<'_>) {
     });
 }
 
-fn finished(Rotated { current, retired, source, removed }: &Rotated<'_>) {
+fn finished(Rotated { current, retired, source, removed, is_shared }: &Rotated<'_>) {
     let gone = retired.iter().map(|id| format!("key {id}")).collect::<Vec<_>>().join(", ");
     print::words(&match removed {
         true => format!(
@@ -48,5 +48,8 @@ fn finished(Rotated { current, retired, source, removed }: &Rotated<'_>) {
         ),
         false => format!("Nothing needs {gone} any more; take it out of {source}."),
     });
+    if *is_shared {
+        print::words("The copies on other machines still hold the old key: copy the keys there once more.");
+    }
     print::words("App passwords stay as they are. A running serve has the new key with its next login.");
 }

@@ -228,7 +228,7 @@ impl ReadyFile {
             listeners: prepared.bound.iter().map(listener).collect(),
             admin: prepared.page_url(config),
             metrics: prepared.metrics_address().map(|address| format!("http://{address}")),
-            ca_file: prepared.ca_file(),
+            ca_file: prepared.ca_file(config),
         }
     }
 

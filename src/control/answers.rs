@@ -4,6 +4,7 @@
 //! Only the answer to an announced sign-in is kept, once, sealed, and for a short time. So a stranger who reaches
 //! the address cannot fill the store or spoil a sign-in.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
@@ -63,7 +64,8 @@ pub(super) fn is_redirected_to(config: &Config, path: &str) -> bool {
 }
 
 /// The address to which a browser takes the answer with a `state`, if its sign-in began on the page.
-pub(super) type Onwards = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+pub(super) type Onwards =
+    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
 
 /// Finds what waits for an answer, and keeps the answers that commands wait for.
 #[derive(Clone)]
@@ -124,7 +126,7 @@ impl Keeper {
 
     /// Finds the sign-in that waits for the answer in `query`, on the page or in a command.
     pub(super) async fn receive(&self, state: &str, query: &Secret) -> Received {
-        match (self.onwards)(state) {
+        match (self.onwards)(state.to_owned()).await {
             Some(place) => Received::Onwards(place),
             None if self.keep(state, query).await => Received::Kept,
             None => Received::NotExpected,

@@ -12,6 +12,7 @@ mod application;
 mod consent;
 mod doors;
 mod flow;
+mod frozen;
 mod plan;
 mod reuse;
 mod storing;
@@ -36,6 +37,7 @@ use crate::store::{Grant, GrantKind, fold};
 
 pub(crate) use consent::{Answer, Consent, Todo};
 pub(crate) use doors::Proof;
+pub(crate) use frozen::FrozenConsent;
 pub(crate) use plan::{AuthorizeRequest, ConsentWay, Judged, Plan, Progress, Tell};
 pub(crate) use storing::Authorized;
 
@@ -254,7 +256,7 @@ mod tests {
         assert!(matches!(one.pasted(&answer(&state(&one))), Ok(Answer::Code(_))));
 
         // The receiver of another process stores the answer, and `wait` collects it.
-        let receiver = answers::Keeper::new(&installation, Arc::new(|_| None));
+        let receiver = answers::Keeper::new(&installation, Arc::new(|_| Box::pin(std::future::ready(None))));
         let query = |consent: &Consent| Secret::new(format!("state={}&code=c", state(consent)));
         assert!(receiver.keep(&state(&one), &query(&one)).await);
         assert!(matches!(one.wait(&installation).await, Ok(Answer::Code(_))));

@@ -5,34 +5,55 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
+mod shared;
+mod source;
+
 use super::error::Error;
+use super::installation::Installation;
 use crate::command;
 use crate::config::Config;
-use crate::store::StateDirectory;
-use crate::tls::{Authority, Identity, IdentityWarning, TlsSettings};
+use crate::tls::{Authority, Identity, IdentityWarning};
 
-/// The CA, made if it is missing.
-pub(crate) fn authority(config: &Config) -> Result<Authority, Error> {
-    Ok(Authority::open(&own(config)?, OffsetDateTime::now_utc())?)
+use self::source::own;
+
+pub(super) use shared::{bring_back, follow, of_store, take_along};
+pub(super) use source::{is_shared, settings};
+
+/// The CA's file, made if it is missing; `None` with a certificate of the user's own.
+pub(crate) async fn ca_file(installation: &Installation) -> Result<Option<std::path::PathBuf>, Error> {
+    match installation.config.tls.own {
+        Some(_) => Ok(None),
+        None => Ok(Some(authority(installation).await?.ca_file())),
+    }
 }
 
-/// Whether [`authority`] would make one.
-pub(crate) fn is_missing(config: &Config) -> bool {
-    config.tls.own.is_none() && !Authority::is_there(&config.state_directory)
+/// The CA, made if it is missing.
+pub(super) async fn authority(installation: &Installation) -> Result<Authority, Error> {
+    let mut settings = own(&installation.config)?;
+    settings.shared = of_store(installation).await?;
+    Ok(Authority::open(&settings, OffsetDateTime::now_utc())?)
+}
+
+/// The CA of the installation that `config` describes, and whether it was made just now. Where its files hold it, the
+/// store is not needed.
+pub(crate) async fn find(config: Config) -> Result<(Authority, bool), Error> {
+    if is_shared(&config) {
+        let installation = Installation::open(config).await?;
+        let is_new = shared::is_missing(&installation).await?;
+        return Ok((authority(&installation).await?, is_new));
+    }
+    let is_new = config.tls.own.is_none() && !Authority::is_there(&config.state_directory);
+    Ok((Authority::open(&own(&config)?, OffsetDateTime::now_utc())?, is_new))
 }
 
 /// Replaces the CA by a new one; a running `serve` shows its certificates within a minute.
-pub(crate) fn renew(config: &Config) -> Result<Authority, Error> {
-    Ok(Authority::renew(&own(config)?, OffsetDateTime::now_utc())?)
-}
-
-/// The source of the listeners' certificates.
-pub(super) fn settings(config: &Config) -> TlsSettings {
-    TlsSettings {
-        certificate: config.tls.own.clone(),
-        hostnames: config.tls.hostnames.clone(),
-        state_directory: config.state_directory.clone(),
+pub(crate) async fn renew(config: Config) -> Result<Authority, Error> {
+    if is_shared(&config) {
+        let installation = Installation::open(config).await?;
+        shared::renew(&installation).await?;
+        return authority(&installation).await;
     }
+    Ok(Authority::renew(&own(&config)?, OffsetDateTime::now_utc())?)
 }
 
 /// Keeps the listeners' certificates fresh, and logs changes and failures; never ends.
@@ -60,13 +81,4 @@ pub(super) fn warn_of(identity: &Identity, are_told: impl Fn(&IdentityWarning) -
 /// The command that makes a new CA, to follow a sentence that ends with a new CA.
 fn renewing(needs_new_ca: bool) -> String {
     if needs_new_ca { format!(", with: {}", command::RENEW_CA) } else { String::new() }
-}
-
-/// The settings of the proxy's own CA. Makes the state directory.
-fn own(config: &Config) -> Result<TlsSettings, Error> {
-    if let Some((certificate, _)) = &config.tls.own {
-        return Err(Error::OwnCertificate(certificate.clone()));
-    }
-    StateDirectory::open(&config.state_directory)?;
-    Ok(settings(config))
 }

@@ -7,34 +7,41 @@
 //! one can make another person's browser finish a consent. The rest runs in its own task, through the same steps as
 //! `authorize`, and [`Consents::view`] shows how far it is: a surface shows that at [`CONSENT`], a slash and the id.
 //!
-//! The consents are in memory, bounded in number and time: a restart ends them, and the person begins again.
+//! The consents lie in the store, sealed and bounded in number and time: they outlive a restart, and one that began on
+//! an instance is answered and shown on any. Only the listeners of this machine belong to the instance where a consent
+//! began. If an instance dies while it finishes a consent, its page goes on waiting until its time is over.
 
 mod redirect;
 mod table;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use url::Url;
 
-use self::redirect::{Listener, Way, way};
-use self::table::{Entry, Waiting};
-use super::authorize::{self, Answer, AuthorizeRequest, Authorized, ConsentWay, Pending, Plan, Todo};
+use self::redirect::{Way, way};
+use self::table::{Kept, Record, id_of};
+use super::authorize::{
+    self, Answer, AuthorizeRequest, Authorized, Consent, ConsentWay, Pending, Plan, Todo,
+};
 use super::error::Error;
 use super::installation::Installation;
 use crate::config::Door;
-use crate::oauth::{RedirectError, redirect_text, state_of};
+use crate::oauth::{RedirectError, state_of};
 use crate::secret::{Secret, random_text};
+use crate::store::{Actor, ShortLived};
 
 pub(crate) use self::redirect::Visitor;
-pub(crate) use self::table::{ANSWER, Consents, NotTaken, Stage, View};
+pub(crate) use self::table::{ANSWER, Consents, NotTaken, Outcome, Stage, View};
 
 /// The path of the pages of consents, before a slash and the id.
 pub(crate) const CONSENT: &str = "/consent";
 /// How long a person has, and how long the outcome is kept. Providers' codes are valid for ten minutes.
 const LIFE: Duration = Duration::from_secs(600);
+/// How often a page that waits looks whether another instance has finished.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The request for a consent.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +98,6 @@ impl Consents {
         asked: Asked,
         visitor: Visitor,
     ) -> Result<Begun, Error> {
-        let installation = Arc::new(installation);
         let (yes, back) = (asked.yes, asked.back.clone());
         let judged = Plan::new(&installation.config, asked.into())?.judge(&installation, yes).await?;
         let way = way(&judged.provider.redirect_uri, &visitor, page);
@@ -99,134 +105,134 @@ impl Consents {
         let (redirect_uri, listener) = match way {
             Way::Page(redirect_uri) | Way::Pasted(redirect_uri) => (redirect_uri, None),
             Way::Listener(configured) => {
-                let listener = self.listener(&configured).await?;
+                let listener = self.listeners.at(&configured).await?;
                 (listener.redirect_uri.clone(), Some(listener))
             }
         };
         let provider = judged.provider.title.clone();
         let begun = authorize::begin(&installation, judged.brought_to(redirect_uri), &mut |_| ()).await?;
-        let (id, key) = (random_text::<16>(), Secret::new(random_text::<32>()));
-        let mut entry = Entry {
-            id: id.clone(),
-            key: key.clone(),
-            state: Secret::new(random_text::<32>()),
-            origin: visitor.origin.clone(),
+        let (origin, key) = (visitor.origin, Secret::new(random_text::<32>()));
+        let mut record = Record {
+            key: ShortLived::key_of(key.expose()),
+            origin: origin.clone(),
             account: String::new(),
             owner: String::new(),
             provider,
-            back,
-            until: Instant::now() + LIFE,
+            back: back.map(|back| back.expose().to_owned()),
+            actor: installation.actor.clone(),
             stage: Stage::Working,
             waiting: None,
         };
         let consent = match begun {
             Pending::Consent(consent) => consent,
             Pending::Ready(ready) => {
-                (entry.account, entry.owner) = (ready.account().to_owned(), ready.owner().to_owned());
-                self.add(entry);
-                self.work(&id, async move { ready.finish(&installation, &mut |_| ()).await });
-                return Ok(Begun { id, key, origin: visitor.origin, url: None });
+                (record.account, record.owner) = (ready.account().to_owned(), ready.owner().to_owned());
+                let (id, account) = (random_text::<16>(), record.account.clone());
+                self.add(&id, &record, time::Duration::try_from(LIFE).unwrap_or_default()).await?;
+                self.work(&id, account, async move { ready.finish(&installation, &mut |_| ()).await });
+                return Ok(Begun { id, key, origin, url: None });
             }
         };
         let (Todo::Open { url, .. } | Todo::Paste { url, .. }) = consent.todo() else {
             return Err(Error::OtherAnswer);
         };
-        let url = url.clone();
-        entry.state = consent.state().cloned().unwrap_or(entry.state);
-        (entry.account, entry.owner) = (consent.account().to_owned(), consent.owner().to_owned());
-        entry.stage = Stage::Waiting { url: url.clone(), pastes };
-        entry.waiting = Some(Waiting { consent, installation, _listener: listener });
-        self.add(entry);
-        Ok(Begun { id, key, origin: visitor.origin, url: (!pastes).then_some(url) })
+        let (url, state) = (url.clone(), consent.state().cloned().ok_or(Error::OtherAnswer)?);
+        (record.account, record.owner) = (consent.account().to_owned(), consent.owner().to_owned());
+        record.stage = Stage::Waiting { url: url.clone(), pastes };
+        record.waiting = consent.frozen();
+        let id = id_of(state.expose());
+        self.add(&id, &record, time::Duration::try_from(LIFE).unwrap_or_default()).await?;
+        if let Some(listener) = listener {
+            self.listeners.hold(listener, state, format!("{origin}{ANSWER}"), Instant::now() + LIFE);
+        }
+        Ok(Begun { id, key, origin, url: (!pastes).then_some(url) })
     }
 
     /// Takes the answer that a browser brings in `query`; `key_of` gives the browser's key for the consent with that
-    /// id. Returns the id: the consent is being finished now.
-    pub(crate) fn arrived(
+    /// id. Returns the id: the consent is being finished now, with the installation that `with` gives for its actor.
+    pub(crate) async fn arrived(
         self: &Arc<Self>,
         query: &str,
         key_of: impl Fn(&str) -> Option<Secret>,
+        with: impl FnOnce(Actor) -> Installation,
     ) -> Result<String, NotTaken> {
         let state = state_of(query).ok_or(NotTaken::Unknown)?;
-        let (id, waiting) = {
-            let mut entries = self.entries();
-            let found = entries.iter_mut().find(|entry| entry.has_state(state.expose()));
-            let entry = found.ok_or(NotTaken::Unknown)?;
-            let id = entry.id.clone();
-            entry.judge(key_of(&id).as_ref())?;
-            // A second request with the same answer, of a person who reloads the page.
-            let Some(waiting) = entry.waiting.take() else { return Ok(id) };
-            entry.stage = Stage::Working;
-            (id, waiting)
-        };
-        let answer = waiting.consent.brought(query);
-        self.finish(&id, waiting, answer);
+        let id = id_of(state.expose());
+        let (key, installation) = (key_of(&id), with);
+        let mut kept = self.load(&id).await?.ok_or(NotTaken::Unknown)?;
+        kept.record.judge(key.as_ref())?;
+        // None for a second request with the same answer, of a person who reloads the page.
+        let Some(frozen) = kept.record.waiting.take() else { return Ok(id) };
+        let installation = installation(kept.record.actor.clone());
+        let consent = Consent::thawed(&installation, frozen);
+        if self.is_ours(&id, &mut kept).await? {
+            self.listeners.let_go(state.expose());
+            let answered = consent.map(|consent| (consent.brought(query), consent));
+            self.finish(&id, kept.record.account, installation, answered);
+        }
         Ok(id)
     }
 
     /// Takes the answer that a person pasted for the consent called `id`.
-    pub(crate) fn pasted(
+    pub(crate) async fn pasted(
         self: &Arc<Self>,
         id: &str,
         key: Option<&Secret>,
         text: &str,
+        with: impl FnOnce(Actor) -> Installation,
     ) -> Result<(), NotTaken> {
-        let (waiting, answer) = {
-            let mut entries = self.entries();
-            let entry = entries.iter_mut().find(|entry| entry.id == id).ok_or(NotTaken::Unknown)?;
-            entry.judge(key)?;
-            let Some(waiting) = entry.waiting.take() else { return Ok(()) };
-            match waiting.consent.pasted(text) {
-                Err(error @ (RedirectError::WrongState | RedirectError::Malformed(_))) => {
-                    entry.waiting = Some(waiting);
-                    return Err(NotTaken::Pasted(error));
-                }
-                answer => {
-                    entry.stage = Stage::Working;
-                    (waiting, answer)
-                }
-            }
-        };
-        self.finish(id, waiting, answer);
+        let mut kept = self.load(id).await?.ok_or(NotTaken::Unknown)?;
+        kept.record.judge(key)?;
+        let Some(frozen) = kept.record.waiting.take() else { return Ok(()) };
+        let installation = with(kept.record.actor.clone());
+        let answered = Consent::thawed(&installation, frozen).map(|consent| (consent.pasted(text), consent));
+        if let Ok((Err(error @ (RedirectError::WrongState | RedirectError::Malformed(_))), _)) = &answered {
+            return Err(NotTaken::Pasted(error.clone()));
+        }
+        if self.is_ours(id, &mut kept).await? {
+            self.finish(id, kept.record.account, installation, answered);
+        }
         Ok(())
     }
 
     /// The consent called `id`, for the browser with its `key`. Waits for its end if it is being finished, at most for
     /// `patience`.
-    pub(crate) async fn view(&self, id: &str, key: Option<&Secret>, patience: Duration) -> Option<View> {
+    pub(crate) async fn view(
+        &self,
+        id: &str,
+        key: Option<&Secret>,
+        patience: Duration,
+    ) -> Result<View, NotTaken> {
         let mut changes = self.changed.subscribe();
         let until = Instant::now() + patience;
         loop {
-            let view = self.look(id, key)?;
-            if !matches!(view.stage, Stage::Working)
-                || tokio::time::timeout_at(until, changes.changed()).await.is_err()
-            {
-                return Some(view);
+            let view = self.look(id, key).await?;
+            let now = Instant::now();
+            if !matches!(view.stage, Stage::Working) || now >= until {
+                return Ok(view);
             }
+            // Another instance may be finishing it.
+            let _ = tokio::time::timeout_at(until.min(now + LOOK), changes.changed()).await;
         }
     }
 
-    /// A listener for answers at `configured`: that of another consent, if that address has a port of its own. Two
-    /// consents that begin at the same moment, as by a double click, must not both bind it.
-    async fn listener(self: &Arc<Self>, configured: &Url) -> Result<Arc<Listener>, Error> {
-        let mut listeners = self.listeners.lock().await;
-        listeners.retain(|_, known| known.strong_count() > 0);
-        if let Some(known) = listeners.get(&redirect_text(configured)).and_then(Weak::upgrade) {
-            return Ok(known);
-        }
-        let consents = Arc::downgrade(self);
-        let onwards = move |state: &str| consents.upgrade()?.place_of(state);
-        let listener = Arc::new(Listener::begin(configured, onwards).await?);
-        listeners.insert(listener.redirect_uri.clone(), Arc::downgrade(&listener));
-        Ok(listener)
+    /// Whether this process finishes the consent: of several that get its answer, one does.
+    async fn is_ours(&self, id: &str, kept: &mut Kept) -> Result<bool, NotTaken> {
+        kept.record.stage = Stage::Working;
+        self.replace(id, kept).await
     }
 
-    fn finish(self: &Arc<Self>, id: &str, waiting: Waiting, answer: Result<Answer, RedirectError>) {
-        let Waiting { consent, installation, .. } = waiting;
-        self.work(id, async move {
-            match answer {
-                Ok(answer) => consent.finish(&installation, answer, &mut |_| ()).await,
-                Err(error) => Err(consent.refused(&installation, error).await),
+    fn finish(
+        self: &Arc<Self>,
+        id: &str,
+        account: String,
+        installation: Installation,
+        answered: Result<(Result<Answer, RedirectError>, Consent), Error>,
+    ) {
+        self.work(id, account, async move {
+            match answered? {
+                (Ok(answer), consent) => consent.finish(&installation, answer, &mut |_| ()).await,
+                (Err(error), consent) => Err(consent.refused(&installation, error).await),
             }
         });
     }
@@ -235,11 +241,12 @@ impl Consents {
     fn work(
         self: &Arc<Self>,
         id: &str,
+        account: String,
         job: impl Future<Output = Result<Authorized, Error>> + Send + 'static,
     ) {
         let (consents, id, busy) = (self.clone(), id.to_owned(), self.busy.subscribe());
         tokio::spawn(async move {
-            consents.done(&id, job.await);
+            consents.done(&id, &account, job.await).await;
             drop(busy);
         });
     }
@@ -263,39 +270,54 @@ mod tests {
         Installation::open(Config::parse(&text, None).unwrap()).await.unwrap()
     }
 
-    async fn begin(consents: &Arc<Consents>, of: &Installation) -> (Begun, String) {
-        let Installation { config, store, sealer, .. } = of;
+    fn copy_of(installation: &Installation) -> Installation {
+        let Installation { config, store, sealer, .. } = installation;
         let (config, store, sealer) = (config.clone(), store.clone(), sealer.clone());
-        let installation = Installation { config, store, sealer, actor: actors::by_link(), tokens: None };
+        Installation { config, store, sealer, actor: actors::by_link(), tokens: None }
+    }
+
+    async fn begin(consents: &Arc<Consents>, of: &Installation) -> (Begun, String) {
         let asked = Asked { account: "bob@acme.example".to_owned(), anew: true, ..Asked::default() };
         let visitor = Visitor { origin: ORIGIN.to_owned(), is_local: false };
-        let begun = consents.begin(installation, None, asked, visitor).await.unwrap();
+        let begun = consents.begin(copy_of(of), None, asked, visitor).await.unwrap();
         let url = begun.url.clone().expect("the answer comes through the web server");
         let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
         (begun, state)
     }
 
     #[tokio::test]
-    async fn security_row_45_only_the_browser_that_began_a_consent_can_end_it() {
-        let (consents, directory) = (Arc::<Consents>::default(), tempfile::tempdir().unwrap());
+    async fn security_row_45_only_the_browser_that_began_a_consent_can_end_it_at_any_instance() {
+        let directory = tempfile::tempdir().unwrap();
         let installation = installation(directory.path()).await;
-        let (begun, state) = begin(&consents, &installation).await;
+        let with = |_: Actor| copy_of(&installation);
+        let (began, consents) =
+            (Arc::new(Consents::new(&installation)), Arc::new(Consents::new(&installation)));
+        let (begun, state) = begin(&began, &installation).await;
         let (other, _) = begin(&consents, &installation).await;
-        assert_eq!(consents.place_of(&state), Some(format!("{ORIGIN}{ANSWER}")));
-        assert_eq!(consents.place_of("another"), None);
+        assert_eq!(consents.place_of(&state).await, Some(format!("{ORIGIN}{ANSWER}")));
+        assert_eq!(consents.place_of("another").await, None);
         let query = format!("state={state}&error=access_denied");
         for key in [None, Some(other.key.clone()), Some(Secret::new("x"))] {
-            assert_eq!(consents.arrived(&query, |_| key.clone()), Err(NotTaken::OtherBrowser));
-            assert!(consents.view(&begun.id, key.as_ref(), Duration::ZERO).await.is_none());
-            assert!(consents.pasted(&begun.id, key.as_ref(), &query).is_err());
+            assert_eq!(consents.arrived(&query, |_| key.clone(), with).await, Err(NotTaken::OtherBrowser));
+            assert!(consents.view(&begun.id, key.as_ref(), Duration::ZERO).await.is_err());
+            assert!(consents.pasted(&begun.id, key.as_ref(), &query, with).await.is_err());
         }
-        assert_eq!(consents.arrived("state=x&code=c", |_| Some(begun.key.clone())), Err(NotTaken::Unknown));
+        let of_none = consents.arrived("state=x&code=c", |_| Some(begun.key.clone()), with).await;
+        assert_eq!(of_none, Err(NotTaken::Unknown));
+        for value in installation.store.all_short_lived().await.unwrap() {
+            let text = format!("{value:?}");
+            assert!(!text.contains(&state) && !text.contains(begun.key.expose()), "{text}");
+        }
         let key = |id: &str| (id == begun.id).then(|| begun.key.clone());
-        assert_eq!(consents.arrived(&query, key), Ok(begun.id.clone()));
+        assert_eq!(consents.arrived(&query, key, with).await, Ok(begun.id.clone()));
         consents.settled().await;
-        let view = consents.view(&begun.id, Some(&begun.key), Duration::ZERO).await.unwrap();
-        assert!(matches!(view.stage, Stage::Done(outcome) if outcome.is_err()));
-        assert_eq!(consents.place_of(&state), None, "an answer is taken once");
-        assert_eq!(consents.arrived(&query, key), Ok(begun.id.clone()), "a reload shows the outcome");
+        let view = began.view(&begun.id, Some(&begun.key), Duration::ZERO).await.unwrap();
+        assert!(matches!(view.stage, Stage::Done(Outcome::Failed { .. })));
+        assert_eq!(began.place_of(&state).await, None, "an answer is taken once");
+        assert_eq!(
+            began.arrived(&query, key, with).await,
+            Ok(begun.id.clone()),
+            "a reload shows the outcome"
+        );
     }
 }

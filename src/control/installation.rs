@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::actors;
-use super::certs;
 use super::error::Error;
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
@@ -60,6 +59,9 @@ impl Installation {
         let judge = sealer.clone();
         let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings))).await?;
         drop(lock);
+        if config.store.postgres.is_some() {
+            hold_back_newest(&sealer, &*store).await?;
+        }
         Ok(Self { config: Arc::new(config), store, sealer, actor: actors::command_line(), tokens: None })
     }
 
@@ -162,14 +164,15 @@ impl Installation {
         let others = accounts.into_iter().filter(|other| other.grant.as_ref() == Some(grant));
         Ok(others.map(|other| other.name).filter(|name| name != but).collect())
     }
+}
 
-    /// The CA's file, made if it is missing; `None` with a certificate of the user's own.
-    pub(crate) fn ca_file(&self) -> Result<Option<PathBuf>, Error> {
-        match self.config.tls.own {
-            Some(_) => Ok(None),
-            None => Ok(Some(certs::authority(&self.config)?.ca_file())),
-        }
+/// Where machines share the store, lets only a key seal that sealed before: the newest may not be everywhere yet.
+async fn hold_back_newest(sealer: &Sealer, store: &dyn Store) -> Result<(), Error> {
+    let settings = store.sealed_settings().await?;
+    if let Some(id) = settings.iter().filter_map(|setting| Sealer::key_of(&setting.value)).max() {
+        sealer.seal_no_newer_than(id);
     }
+    Ok(())
 }
 
 /// Where the store of `config` is.

@@ -2,15 +2,17 @@
 
 use super::audit::Deed;
 use super::error::Error;
-use super::installation::{Installation, place};
-use crate::secret::{Key, KeySource, Sealer, random_bytes};
+use super::installation::Installation;
+use crate::secret::{Key, KeySource, Sealer, random_bytes, random_text};
 use crate::shutdown::Uninterrupted;
-use crate::store::{self, Id, SignInLink, StoreError};
+use crate::store::{Id, KeyTeller, ShortLived, SignInLink, StoreError, ToldKeys};
 
 /// Resealing a grant takes milliseconds; the lease of a holder that dies ends sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
 /// The setting that holds this installation's key for bundles.
 const TRANSFER_KEY: &str = "transfer_key";
+/// The pause before the instances are looked at again; each answers with its next sign of life, within five seconds.
+const ANSWER_PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// A finished step of a rotation.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,8 @@ pub(crate) struct Rotated<'a> {
     pub(crate) source: &'a KeySource,
     /// Whether the retired keys were removed from there; otherwise a person must remove them.
     pub(crate) removed: bool,
+    /// Whether other machines have copies of the keys.
+    pub(crate) is_shared: bool,
 }
 
 /// The private key for bundles to this installation, made at its first use.
@@ -51,30 +55,33 @@ pub(crate) async fn transfer_key(installation: &Installation) -> Result<Key, Err
 
 /// Seals every value with a new key. The order makes this safe: the new key is on disk before a value is sealed
 /// with it, a value is replaced only if it is still the one that was read, and an old key is removed when no value
-/// needs it.
+/// needs it. Where instances share the store, each of them has the new key before a value is sealed with it. A rotation
+/// that was interrupted at any step goes on with its key.
 pub(crate) async fn rotate<'a>(
     installation: &'a Installation,
     done: &mut (dyn FnMut(RotationStep<'_>) + Send),
 ) -> Result<Rotated<'a>, Error> {
     let _finishing = Uninterrupted::begin();
-    refuse_beside_instances(installation).await?;
     // Other commands that seal wait until this is done.
     let _lock = installation.sealing().await?;
     let source = &installation.config.store.key;
     let sealer = &installation.sealer;
-    match source.add()? {
+    let is_begun = sealer.key_ids().len() > 1;
+    match if is_begun { None } else { source.add()? } {
         Some(id) => {
             sealer.reload()?;
             done(RotationStep::Added(id, source));
         }
-        None if sealer.key_ids().len() < 2 => {
+        None if !is_begun => {
             return Err(Error::ForeignKeys { keys: source.clone(), current: sealer.current_key() });
         }
-        None => done(RotationStep::GoingOn(sealer.current_key(), source)),
+        None => done(RotationStep::GoingOn(newest(sealer), source)),
     }
+    all_have_newest(installation).await?;
+    sealer.seal_with(newest(sealer));
     let settings = reseal_settings(installation).await?;
     let grants = reseal_grants(installation).await?;
-    let links = reseal_links(installation).await?;
+    let links = reseal_links(installation).await? + reseal_short_lived(installation).await?;
     let current = sealer.current_key();
     done(RotationStep::Resealed(settings + grants + links, current));
     let old = still_needed(installation).await?;
@@ -84,22 +91,45 @@ pub(crate) async fn rotate<'a>(
     let retired = sealer.key_ids().into_iter().filter(|id| *id != current).collect();
     let removed = source.retain(&[current])?;
     installation.record(Deed::KeysRotated, Some(&format!("key {current}"))).await;
-    Ok(Rotated { current, retired, source, removed })
+    let is_shared = installation.config.store.postgres.is_some();
+    Ok(Rotated { current, retired, source, removed, is_shared })
 }
 
-/// Instances on other machines would meet values that their keys do not open.
-async fn refuse_beside_instances(installation: &Installation) -> Result<(), Error> {
-    if installation.config.store.postgres.is_none() {
-        return Ok(());
-    }
-    match store::open_whole(place(&installation.config)?).await?.is_in_use().await? {
-        false => Ok(()),
-        true => Err(StoreError::Unusable(
-            "this store is held by instances, or was until half a minute ago, and each of them reads the keys of its own machine: stop all of them, \
-             rotate here, copy the keys to every machine, and start them again"
-                .to_owned(),
-        )
-        .into()),
+fn newest(sealer: &Sealer) -> u32 {
+    sealer.key_ids().last().copied().unwrap_or_default()
+}
+
+/// Lets the other instances on the store know which keys this one has, now and whenever a rotation asks.
+pub(super) async fn tell(installation: &Installation) -> Result<(), Error> {
+    let (sealer, source) = (installation.sealer.clone(), installation.config.store.key.clone());
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let teller: KeyTeller = std::sync::Arc::new(move || {
+        // Keys that cannot be read now leave those that are known.
+        if let Err(error) = sealer.reload() {
+            tracing::warn!("the keys cannot be read again: {error}");
+        }
+        (format!("{source} of {machine}"), sealer.key_names())
+    });
+    Ok(installation.store.tell_keys(teller).await?)
+}
+
+/// Waits until each living instance has told whether it has the newest key; fails if one lacks it.
+async fn all_have_newest(installation: &Installation) -> Result<(), Error> {
+    let Some(name) = installation.sealer.key_names().pop() else { return Ok(()) };
+    let asking = random_text::<9>();
+    loop {
+        let mut told = installation.store.ask_keys(&asking).await?;
+        told.retain(|ToldKeys { keys, .. }| !keys.contains(&name));
+        if told.is_empty() {
+            return Ok(());
+        }
+        // One that does not answer is dead after half a minute.
+        if told.iter().all(|told| told.has_looked) {
+            let places = told.into_iter().map(|told| told.place).collect();
+            let keys = installation.config.store.key.clone();
+            return Err(Error::KeyNotEverywhere { key: newest(&installation.sealer), keys, places });
+        }
+        tokio::time::sleep(ANSWER_PAUSE).await;
     }
 }
 
@@ -127,6 +157,22 @@ async fn reseal_links(installation: &Installation) -> Result<usize, Error> {
         }
         let Ok(resealed) = reseal(&installation.sealer, &context, &sealed) else { continue };
         if installation.store.reseal_link(&account, &sealed, &resealed).await? {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// A value that does not open is left: it ends soon.
+async fn reseal_short_lived(installation: &Installation) -> Result<usize, Error> {
+    let mut count = 0;
+    for ShortLived { kind, key, sealed, .. } in installation.store.all_short_lived().await? {
+        if is_current(&installation.sealer, &sealed) {
+            continue;
+        }
+        let context = ShortLived::context(kind, &key);
+        let Ok(resealed) = reseal(&installation.sealer, &context, &sealed) else { continue };
+        if installation.store.replace_short_lived(kind, &key, &sealed, &resealed).await? {
             count += 1;
         }
     }

@@ -110,7 +110,7 @@ impl Obstacles<'_> {
     /// Checks the user's own certificate. The proxy's own is made, or made again, at the start.
     fn look_at_certificate(&mut self) {
         if self.config.tls.own.is_some()
-            && let Err(error) = Identity::load(certs::settings(self.config), OffsetDateTime::now_utc())
+            && let Err(error) = Identity::load(certs::settings(self.config, None), OffsetDateTime::now_utc())
         {
             self.add(&["tls", "certificate"], error);
         }

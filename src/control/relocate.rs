@@ -1,6 +1,7 @@
 //! Moves the store into another database. What is sealed stays sealed: the key stays where it is.
 
 use super::audit::Deed;
+use super::certs;
 use super::error::Error;
 use super::installation::{Installation, place};
 use crate::config::Config;
@@ -24,7 +25,6 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
     let installation = Installation::open(from).await?;
     installation.verify_key().await?;
     let state_directory = installation.config.state_directory.clone();
-    drop(installation);
     // No process of this machine opens the store meanwhile.
     let lock = StateDirectory::open(&state_directory)?.lock()?;
     let source = store::open_whole(source).await?;
@@ -40,6 +40,10 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
     if !apply {
         return Ok(Relocation { from, moved: tables::count(&*source).await? });
     }
+    // Mail programs go on trusting the CA that they trust.
+    if certs::is_shared(to) && installation.config.store.postgres.is_none() {
+        certs::take_along(&installation).await?;
+    }
     let target = store::open_whole(target).await?;
     let moved = tables::copy(&*source, &*target).await?;
     in_use(&*source).await?;
@@ -48,8 +52,11 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
         let why = "the store changed while it was copied; stop everything that uses it, empty the new one and try again";
         return Err(StoreError::Unusable(why.to_owned()).into());
     }
+    if installation.config.store.postgres.is_some() {
+        certs::bring_back(&installation).await?;
+    }
     source.mark_moved(&target.place()).await?;
-    drop((lock, source, target));
+    drop((installation, lock, source, target));
     let installation = Installation::open(to.clone()).await?;
     installation.record(Deed::StoreMoved, Some(&from)).await;
     Ok(Relocation { from, moved })

@@ -13,7 +13,6 @@ mod together;
 mod tracing;
 mod upkeep;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,12 +35,11 @@ use super::answers;
 use super::error::Error;
 use super::installation::Installation;
 use super::watching::Watcher;
-use crate::config::{Config, Door};
+use crate::config::Config;
 use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::StateDirectory;
-use crate::tls::{Acceptor, Identity};
 
 pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
 pub(crate) use crate::connection::TraceLine;
@@ -69,8 +67,7 @@ pub(crate) struct Prepared {
     pub(crate) metrics: Option<TcpListener>,
     /// The listener of the page.
     page: Option<PageListener>,
-    identity: Option<Arc<Identity>>,
-    acceptors: HashMap<Door, Acceptor>,
+    identified: parts::Identified,
     callback: Option<SharedCallback>,
     parts: Parts,
 }
@@ -96,22 +93,22 @@ impl Prepared {
     /// Loads the certificate, then binds addresses that are not in `sockets`.
     pub(crate) fn new(config: &Config, sockets: &Sockets) -> Result<Self, Error> {
         StateDirectory::open(&config.state_directory)?;
-        let identity = parts::load_identity(config)?;
-        let metrics = config.metrics.address.map(|address| bind_metrics(address, sockets)).transpose()?;
+        let identified = parts::own_identity(config)?;
+        let metrics =
+            config.metrics.address.map(|address| parts::bind_metrics(address, sockets)).transpose()?;
         Ok(Self {
             bound: server::bind(&config.listeners, sockets)?,
             metrics,
             page: page::listen(&config.admin, sockets)?,
-            acceptors: identity.as_ref().map(parts::acceptors).transpose()?.unwrap_or_default(),
-            identity,
+            identified,
             callback: answers::listen(config, sockets)?,
             parts: Parts::new(config)?,
         })
     }
 
     /// The file of the CA that clients must trust, if it is the proxy's own.
-    pub(crate) fn ca_file(&self) -> Option<PathBuf> {
-        self.identity.as_ref().and_then(|identity| identity.ca_file())
+    pub(crate) fn ca_file(&self, config: &Config) -> Option<PathBuf> {
+        parts::ca_file(config)
     }
 
     /// The address of the metrics, with its real port.
@@ -130,8 +127,9 @@ impl Prepared {
         installation: &Installation,
         command_line: CommandLine,
     ) -> Result<Serving, Error> {
-        let Self { bound, metrics, page, identity, acceptors, callback, mut parts } = self;
+        let Self { bound, metrics, page, identified, callback, mut parts } = self;
         let config = &installation.config;
+        let (shared, (identity, acceptors)) = parts::under_shared(installation, identified).await?;
         let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());
         let (teller, tellers) = watch::channel(parts.teller(config, &kept));
@@ -149,7 +147,7 @@ impl Prepared {
         let supervisor = Arc::new(Supervisor::new(&shutdown));
         let (doors, closing) = shutdown::channel();
         let supervised_doors = Arc::new(supervisor.until(&closing));
-        let replaced = Replaced { identity: identities, teller: tellers };
+        let replaced = Replaced { identity: identities, teller: tellers, shared: shared.clone() };
         let company = upkeep::start(&kept, &installation.sealer, &replaced, &supervisor).await;
         upkeep::renew_tokens(&kept, &supervised_doors);
         let (consents, keeper) = consents::none_yet(installation);
@@ -183,7 +181,7 @@ impl Prepared {
             consents,
             misses: Misses::default(),
             failed: Misses::default(),
-            shown: Shown::first(config, identity, acceptors).into(),
+            shown: Shown::first(config, identity, acceptors, shared).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),
             stopping: AtomicBool::new(false),
             upgrades,
@@ -200,14 +198,6 @@ impl Prepared {
             company,
         })
     }
-}
-
-fn bind_metrics(address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, Error> {
-    sockets.listen(address).map_err(|error| Error::Address {
-        key: "metrics.address",
-        address: address.to_string(),
-        error,
-    })
 }
 
 /// Why the proxy stops.

@@ -68,7 +68,7 @@ impl KeySource {
             (read, _) => read?,
         };
         let ring = KeyRing::new(keys).ok_or_else(|| KeyError::Malformed(self.to_string()))?;
-        Ok(Sealer { ring: arc_swap::ArcSwap::from_pointee(ring), source: Some(self.clone()) })
+        Ok(Sealer::of(ring, Some(self.clone())))
     }
 
     /// The current keys, by id.

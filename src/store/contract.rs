@@ -11,9 +11,9 @@ use time::{Date, OffsetDateTime};
 
 use super::{
     Absence, Account, AccountRow, Act, ApiTokenStore, AppPassword, Authorization, CountStore, DeviceStore,
-    Folded, Grant, GrantKind, GrantStatus, Id, InstanceStore, LastRefusal, Limits, LinkStore, LoginNote,
-    LoginRecord, MailboxTrouble, NextLook, SealedSetting, SealingLock, SignInAs, StoreError, TrailEntry,
-    Watch,
+    Folded, Grant, GrantKind, GrantStatus, Id, InstanceStore, KeyTellingStore, LastRefusal, Limits,
+    LinkStore, LoginNote, LoginRecord, MailboxTrouble, NextLook, SealedSetting, SealingLock, ShortLivedStore,
+    SignInAs, StoreError, TrailEntry, Watch,
 };
 
 /// A whole store. There is one implementation for each database, and a failing one in tests.
@@ -31,6 +31,8 @@ pub trait Store:
     + TrailStore
     + ApiTokenStore
     + InstanceStore
+    + ShortLivedStore
+    + KeyTellingStore
 {
 }
 
@@ -48,6 +50,8 @@ impl<T> Store for T where
         + TrailStore
         + ApiTokenStore
         + InstanceStore
+        + ShortLivedStore
+        + KeyTellingStore
 {
 }
 

@@ -25,6 +25,7 @@ mod holder;
 #[path = "sql/in_force.rs"]
 mod in_force;
 mod instances;
+mod keys;
 mod leases;
 #[path = "sql/limits.rs"]
 mod limits;
@@ -46,6 +47,8 @@ mod questions;
 mod rows;
 #[path = "sql/settings.rs"]
 mod settings;
+#[path = "sql/short_lived.rs"]
+mod short_lived;
 #[path = "sql/trail.rs"]
 mod trail;
 #[path = "sql/whole.rs"]

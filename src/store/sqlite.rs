@@ -42,6 +42,8 @@ mod place;
 mod rows;
 #[path = "sql/settings.rs"]
 mod settings;
+#[path = "sql/short_lived.rs"]
+mod short_lived;
 #[path = "sql/trail.rs"]
 mod trail;
 #[path = "sql/whole.rs"]
@@ -82,6 +84,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "devices", include_str!("sqlite/migrations/0011_devices.sql")),
     (12, "links", include_str!("sqlite/migrations/0012_links.sql")),
     (13, "api_tokens", include_str!("sqlite/migrations/0013_api_tokens.sql")),
+    (15, "short_lived", include_str!("sqlite/migrations/0015_short_lived.sql")),
 ];
 
 /// Far longer than any transaction: after this wait the disk is stuck.

@@ -19,7 +19,7 @@ pub struct Act {
 }
 
 /// The person or process that did something.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Actor {
     /// The interface: `cli`, `page`, `link`, `signal`, or `serve` for the proxy itself.
     pub surface: String,

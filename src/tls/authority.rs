@@ -10,6 +10,7 @@
 //! trusts this CA. No revocation URLs: Windows would wait for their servers.
 
 mod error;
+mod shared;
 
 use std::fs;
 use std::io;
@@ -25,6 +26,7 @@ use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
 use zeroize::Zeroizing;
 
 pub use error::AuthorityError;
+pub use shared::SharedAuthority;
 
 use super::names::HostNames;
 use super::{TlsSettings, metadata};
@@ -60,6 +62,12 @@ impl Authority {
         let names = HostNames::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
         let directory = &settings.state_directory;
         let _lock = lock(directory)?;
+        if let Some(shared) = &settings.shared {
+            let authority = Self::of_text(directory, &shared.text())?;
+            authority.write_certificate()?;
+            authority.check(&names, now)?;
+            return Ok(authority);
+        }
         let authority = match (exists(&certificate_path(directory))?, exists(&key_path(directory))?) {
             (false, false) => Self::create(directory, &names, now)?,
             (true, false) => {
@@ -136,13 +144,7 @@ impl Authority {
     }
 
     fn create(directory: &Path, names: &HostNames, now: OffsetDateTime) -> Result<Self, AuthorityError> {
-        let key = KeyPair::generate()?;
-        let certificate = parameters(names, now).self_signed(&key)?;
-        let both = Zeroizing::new(format!("{}{}", *Zeroizing::new(key.serialize_pem()), certificate.pem()));
-        // The key first: a crash in between leaves the old `ca.pem` beside it, which is noticed.
-        replace(&key_path(directory), both.as_bytes(), 0o600)?;
-        replace(&certificate_path(directory), certificate.pem().as_bytes(), 0o644)?;
-        Self::new(directory, certificate.der().clone(), key)
+        Self::write(directory, &made(names, now)?)
     }
 
     fn read(directory: &Path) -> Result<Self, AuthorityError> {
@@ -195,6 +197,13 @@ impl Authority {
             None => Ok(()),
         }
     }
+}
+
+/// A new key and its certificate, in PEM.
+fn made(names: &HostNames, now: OffsetDateTime) -> Result<Zeroizing<String>, AuthorityError> {
+    let key = KeyPair::generate()?;
+    let certificate = parameters(names, now).self_signed(&key)?;
+    Ok(Zeroizing::new(format!("{}{}", *Zeroizing::new(key.serialize_pem()), certificate.pem())))
 }
 
 /// The fields of a CA certificate (RFC 5280 §4.2.1).

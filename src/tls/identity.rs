@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
+use zeroize::Zeroizing;
 
 use super::TlsSettings;
 use super::authority::{Authority, AuthorityError};
@@ -41,9 +42,17 @@ pub struct Identity {
 pub(super) struct Shown(Vec<Arc<CertifiedKey>>);
 
 struct State {
-    stamps: Vec<Stamp>,
+    stamps: Stamps,
     look_again_at: OffsetDateTime,
     warnings: Vec<IdentityWarning>,
+}
+
+/// What the certificates were loaded from.
+#[derive(PartialEq, Eq)]
+struct Stamps {
+    files: Vec<Stamp>,
+    /// The text of a CA that machines share.
+    shared: Option<Arc<Zeroizing<String>>>,
 }
 
 impl Identity {
@@ -166,7 +175,7 @@ struct Loaded {
 
 /// Loads until the files are the same before and after. They change when this process makes them, or while another
 /// one writes them.
-fn load_steadily(settings: &TlsSettings, now: OffsetDateTime) -> Result<(Loaded, Vec<Stamp>), IdentityError> {
+fn load_steadily(settings: &TlsSettings, now: OffsetDateTime) -> Result<(Loaded, Stamps), IdentityError> {
     let mut before = stamps(settings);
     for _ in 0..2 {
         let loaded = load(settings, now);
@@ -210,7 +219,11 @@ fn load_leaves(settings: &TlsSettings, now: OffsetDateTime) -> Result<Loaded, Id
     Ok(Loaded { keys: leaves.into_iter().map(|leaf| leaf.key).collect(), warnings, look_again_at })
 }
 
-fn stamps(settings: &TlsSettings) -> Vec<Stamp> {
+fn stamps(settings: &TlsSettings) -> Stamps {
+    Stamps { files: files(settings), shared: settings.shared.as_ref().map(|shared| shared.text()) }
+}
+
+fn files(settings: &TlsSettings) -> Vec<Stamp> {
     match &settings.certificate {
         Some((certificate, key)) => vec![Stamp::of(certificate), Stamp::of(key)],
         None => {

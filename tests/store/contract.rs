@@ -5,8 +5,8 @@ use std::task::Poll;
 
 use imap_oauth_proxy::store::{
     Account, Act, Actor, ApiToken, AppPassword, Authorization, Grant, GrantKind, GrantState, Granted, Id,
-    LastRefusal, Limits, Linked, LoginNote, MailboxTrouble, NextLook, Right, SignInAs, SignInLink, Store,
-    StoreError, Verifier, Watch, fold,
+    LastRefusal, Limits, Linked, LoginNote, MailboxTrouble, NextLook, Right, ShortLived, ShortLivedKind,
+    SignInAs, SignInLink, Store, StoreError, Verifier, Watch, fold,
 };
 use time::macros::date;
 use time::{Date, Duration, OffsetDateTime};
@@ -49,6 +49,8 @@ macro_rules! holds_for {
                 a_refusal_in_a_session_is_kept_until_it_is_cleared,
                 messages_of_a_device_are_counted_in_the_hour_that_they_begin,
                 a_token_of_the_api_has_a_name_of_its_own_and_is_gone_when_it_is_revoked,
+                a_value_for_a_limited_time_is_found_taken_once_and_replaced_by_one,
+                values_for_a_limited_time_are_bounded_and_removed_when_they_are_over,
                 whose_name_a_provider_took_is_remembered,
                 a_grant_is_read_as_it_was_written,
                 a_write_that_builds_on_an_old_revision_conflicts,
@@ -291,6 +293,66 @@ pub(crate) async fn a_token_of_the_api_has_a_name_of_its_own_and_is_gone_when_it
     let trail = store.trail(None, 0, 9).await.unwrap();
     let deeds: Vec<&str> = trail.iter().map(|entry| entry.act.deed.as_str()).collect();
     assert_eq!(deeds, ["made", "made", "revoked"], "what changes nothing leaves no entry");
+}
+
+fn short_lived(kind: ShortLivedKind, token: &str, used_at: OffsetDateTime) -> ShortLived {
+    let until = used_at + Duration::minutes(5);
+    ShortLived { kind, key: ShortLived::key_of(token), sealed: token.as_bytes().to_vec(), used_at, until }
+}
+
+pub(crate) async fn a_value_for_a_limited_time_is_found_taken_once_and_replaced_by_one(on: &impl Database) {
+    let (store, other) = (on.open().await, on.open().await);
+    let kind = ShortLivedKind::Consent;
+    let value = short_lived(kind, "token", now());
+    let key = value.key.as_str();
+    store.keep_shortly(&value, now()).await.unwrap();
+    assert_eq!(other.short_lived(kind, key, now()).await.unwrap(), Some(value.clone()));
+    assert_eq!(other.short_lived(ShortLivedKind::Session, key, now()).await.unwrap(), None);
+    assert_eq!(other.short_lived(kind, key, value.until).await.unwrap(), None, "it is over");
+    assert_eq!(other.take_short_lived(kind, key, value.until).await.unwrap(), None);
+
+    let (one, two) = tokio::join!(
+        store.replace_short_lived(kind, key, b"token", b"one"),
+        other.replace_short_lived(kind, key, b"token", b"two")
+    );
+    assert!(one.unwrap() != two.unwrap(), "of two that read the same, one writes");
+    let later = now() + Duration::minutes(1);
+    store.use_short_lived(kind, key, later, later + Duration::hours(1)).await.unwrap();
+    let used = other.short_lived(kind, key, value.until).await.unwrap().unwrap();
+    assert_eq!((used.used_at, used.until), (later, later + Duration::hours(1)));
+    assert_eq!(store.all_short_lived().await.unwrap(), [used]);
+    let (one, two) =
+        tokio::join!(store.take_short_lived(kind, key, now()), other.take_short_lived(kind, key, now()));
+    assert!(one.unwrap().is_some() != two.unwrap().is_some(), "of two that take it, one has it");
+    assert!(store.all_short_lived().await.unwrap().is_empty());
+}
+
+pub(crate) async fn values_for_a_limited_time_are_bounded_and_removed_when_they_are_over(on: &impl Database) {
+    let store = on.open().await;
+    let (kind, most) = (ShortLivedKind::Session, i64::from(ShortLivedKind::Session.most()));
+    let old = short_lived(ShortLivedKind::Entrance, "old", now() - Duration::hours(1));
+    store.keep_shortly(&old, now() - Duration::hours(1)).await.unwrap();
+    for number in 0..=most {
+        // The second one is used again, so that the third one gives way.
+        let at = now() + Duration::seconds(number);
+        store.keep_shortly(&short_lived(kind, &number.to_string(), at), at).await.unwrap();
+        if number == 1 {
+            let key = ShortLived::key_of("0");
+            store
+                .use_short_lived(kind, &key, now() + Duration::hours(1), at + Duration::hours(2))
+                .await
+                .unwrap();
+        }
+    }
+    let there = async |token: &str| {
+        let found = store.short_lived(kind, &ShortLived::key_of(token), now()).await;
+        found.unwrap().is_some()
+    };
+    assert!(there("0").await && !there("1").await && there("2").await && there(&most.to_string()).await);
+    let all = store.all_short_lived().await.unwrap();
+    assert_eq!(all.len() as i64, most, "what is over is removed");
+    let clock = store.clock().await.unwrap() - OffsetDateTime::now_utc();
+    assert!(clock.abs() < Duration::minutes(1), "{clock}");
 }
 
 pub(crate) async fn whose_name_a_provider_took_is_remembered(on: &impl Database) {

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use imap_oauth_proxy::store::{
     Absence, Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword,
     Authorization, ChangeStore, CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount,
-    GrantKind, GrantStatus, GrantStore, Id, InstanceStore, LastRefusal, LeaseStore, Limits, LinkStore,
-    Linked, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SealedSetting, SealingLock,
-    SettingStore, SignInAs, SignInLink, Store, StoreError, TrailEntry, TrailStore, Watch,
+    GrantKind, GrantStatus, GrantStore, Id, InstanceStore, KeyTeller, KeyTellingStore, LastRefusal,
+    LeaseStore, Limits, LinkStore, Linked, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook,
+    SealedSetting, SealingLock, SettingStore, ShortLived, ShortLivedKind, ShortLivedStore, SignInAs,
+    SignInLink, Store, StoreError, ToldKeys, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -85,6 +86,16 @@ fails! { ApiTokenStore:
     fn note_api_token(name: &str, at: OffsetDateTime) -> ();
 }
 
+fails! { ShortLivedStore:
+    fn clock() -> OffsetDateTime;
+    fn keep_shortly(value: &ShortLived, now: OffsetDateTime) -> ();
+    fn short_lived(kind: ShortLivedKind, key: &str, now: OffsetDateTime) -> Option<ShortLived>;
+    fn take_short_lived(kind: ShortLivedKind, key: &str, now: OffsetDateTime) -> Option<ShortLived>;
+    fn replace_short_lived(kind: ShortLivedKind, key: &str, old: &[u8], new: &[u8]) -> bool;
+    fn use_short_lived(kind: ShortLivedKind, key: &str, used_at: OffsetDateTime, until: OffsetDateTime) -> ();
+    fn all_short_lived() -> Vec<ShortLived>;
+}
+
 fails! { DeviceStore:
     fn count_messages(account: &Id, network: &str, count: u32, now: OffsetDateTime) -> ();
     fn device_messages(account: &Id, network: &str, now: OffsetDateTime) -> Option<DeviceMessages>;
@@ -111,6 +122,11 @@ fails! { LeaseStore:
     fn take_lease(grant: &Id, now: OffsetDateTime, until: OffsetDateTime) -> bool;
     fn holder() -> String;
     fn release_lease(grant: &Id) -> ();
+}
+
+fails! { KeyTellingStore:
+    fn tell_keys(keys: KeyTeller) -> ();
+    fn ask_keys(asking: &str) -> Vec<ToldKeys>;
 }
 
 fails! { AccountStore:

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imap_oauth_proxy::store::{Owed, Postgres, PostgresSettings, Store, StoreError, fold};
+use imap_oauth_proxy::store::{Owed, Postgres, PostgresSettings, Store, StoreError, ToldKeys, fold};
 use time::OffsetDateTime;
 
 use super::postgres_server::Server;
@@ -145,6 +145,37 @@ async fn an_instance_hears_what_another_one_tells_and_a_look_for_changes_does_no
         tokio::join!(tokio::time::timeout(Duration::from_secs(5), other.told()), one.join("one"));
     assert!(told.is_ok() && joined.is_ok());
     assert_eq!(other.changes().await.unwrap(), before, "no session depends on it");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn each_living_serve_tells_its_keys_and_reads_them_again_when_it_is_asked() {
+    let on = InPostgres::fresh().await;
+    let (serve, other, asking) = (on.open().await, on.open().await, on.open().await);
+    assert!(asking.ask_keys("first").await.unwrap().is_empty(), "a command tells none");
+    let reads = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = reads.clone();
+    let teller = move || {
+        let read = counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        ("here".to_owned(), ["1:a", "2:b"].iter().take(read + 1).map(|&key| key.to_owned()).collect())
+    };
+    serve.tell_keys(Arc::new(teller)).await.unwrap();
+    other.tell_keys(Arc::new(|| ("there".to_owned(), vec!["1:a".to_owned()]))).await.unwrap();
+    let told = asking.ask_keys("second").await.unwrap();
+    let keys = |place: &str, keys: &[&str], has_looked| ToldKeys {
+        place: place.to_owned(),
+        keys: keys.iter().map(|&key| key.to_owned()).collect(),
+        has_looked,
+    };
+    assert_eq!(told, [keys("here", &["1:a"], false), keys("there", &["1:a"], false)]);
+    on.kill(other).await;
+    let answered = async {
+        while asking.ask_keys("second").await.unwrap() != [keys("here", &["1:a", "2:b"], true)] {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), answered).await.expect("the dead one does not count");
+    assert_eq!(reads.load(std::sync::atomic::Ordering::SeqCst), 2, "once for each question");
 }
 
 #[tokio::test]

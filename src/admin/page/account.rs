@@ -43,7 +43,7 @@ pub(super) async fn show(
     };
     let mut live = sessions::live(&site).await.rows;
     live.retain(|session| fold(&session.account) == fold(&name));
-    let said = site.said(&visitor, query.as_deref());
+    let said = site.said(&visitor, query.as_deref()).await;
     let fields = Fields::of_query(query.as_deref());
     let shown = text(&name);
     let frame = Frame { title: &shown, visitor: &visitor, part: "/", said, reload: None };

@@ -30,7 +30,7 @@ pub(super) async fn show(
         Err(error) => return failure(&visitor, &error.into()),
     };
     let content = page(&trail, account, before.is_some());
-    let said = site.said(&visitor, query.as_deref());
+    let said = site.said(&visitor, query.as_deref()).await;
     let frame = Frame { title: "Activity", visitor: &visitor, part: "/activity", said, reload: None };
     frame.around(&content)
 }

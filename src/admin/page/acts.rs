@@ -49,7 +49,7 @@ async fn set_disabled(
         }
         Err(error) => remedies::failed(&error),
     };
-    lead(&site, &posted.visitor, &account_path(&name), said)
+    lead(&site, &posted.visitor, &account_path(&name), said).await
 }
 
 /// Asks before the account is removed.
@@ -102,9 +102,9 @@ pub(super) async fn remove(
                 "{} is removed, with its app passwords. At its provider the consent still stands.",
                 text(&account.name)
             ));
-            lead(&site, &posted.visitor, "/", said)
+            lead(&site, &posted.visitor, "/", said).await
         }
-        Err(error) => lead(&site, &posted.visitor, &account_path(&name), remedies::failed(&error)),
+        Err(error) => lead(&site, &posted.visitor, &account_path(&name), remedies::failed(&error)).await,
     }
 }
 
@@ -177,7 +177,7 @@ pub(super) async fn revoke(
         }
         Err(error) => remedies::failed(&error),
     };
-    lead(&site, &posted.visitor, &account_path(&name), said)
+    lead(&site, &posted.visitor, &account_path(&name), said).await
 }
 
 fn at_provider(there: &AtProvider, provider: &Provider, owner: &str) -> String {

@@ -39,7 +39,7 @@ pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Respon
         Ok((made, failure)) => {
             let failure = failure.map(|error| sentence(&causes(&error)));
             let added = Added { accounts: with_links(&site, &visitor, made).await, failure };
-            lead(&site, &visitor, "/", Said::Added(Box::new(added)))
+            lead(&site, &visitor, "/", Said::Added(Box::new(added))).await
         }
         Err(faults) => page(&site, &visitor, &fields, &faults, None),
     }
@@ -97,7 +97,13 @@ pub(super) fn page(
             }
             }
         };
-    let frame = Frame { title: "Add accounts", visitor, part: "/add", said, reload: None };
+    let frame = Frame {
+        title: "Add accounts",
+        visitor,
+        part: "/add",
+        said: said.map(|said| said.shown()),
+        reload: None,
+    };
     frame.around(&content)
 }
 

@@ -61,12 +61,12 @@ pub(super) async fn add(State(site): State<Arc<Site>>, Path(name): Path<String>,
                 }
                 false => format!("“{alias}” was a login name of {name} already."),
             };
-            lead(&site, &posted.visitor, &path, Said::done(said))
+            lead(&site, &posted.visitor, &path, Said::done(said)).await
         }
         Err(error) => {
             // The form keeps what was typed.
             let path = format!("{}?alias={}", account_path(&name), encoded(alias));
-            lead(&site, &posted.visitor, &path, remedies::failed(&error))
+            lead(&site, &posted.visitor, &path, remedies::failed(&error)).await
         }
     }
 }
@@ -84,5 +84,5 @@ pub(super) async fn remove(
         )),
         Err(error) => remedies::failed(&error),
     };
-    lead(&site, &posted.visitor, &account_path(&name), said)
+    lead(&site, &posted.visitor, &account_path(&name), said).await
 }

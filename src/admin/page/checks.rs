@@ -145,7 +145,7 @@ pub(super) async fn begin(
             format!("{AT_ONCE} checks run already."),
             vec!["Wait until one of them is done.".to_owned()],
         );
-        return lead(&site, &posted.visitor, &account_path(&name), said);
+        return lead(&site, &posted.visitor, &account_path(&name), said).await;
     };
     let path = format!("/checks/{}", check.id);
     let installation = site.installation(&posted.visitor);

@@ -39,7 +39,7 @@ pub(super) async fn again(
         Ok(begun) => return lead_in(&begun),
         Err(why) => not_begun(why),
     };
-    lead(&site, &posted.visitor, &path, said)
+    lead(&site, &posted.visitor, &path, said).await
 }
 
 /// Why no consent of an account begins, here or by its link.
@@ -107,5 +107,5 @@ pub(super) async fn link(
         Ok(None) => Said::failed("There is no sign-in link for this account.", Vec::new()),
         Err(why) => not_begun(why),
     };
-    lead(&site, &posted.visitor, &account_path(&name), said)
+    lead(&site, &posted.visitor, &account_path(&name), said).await
 }

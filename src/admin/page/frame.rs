@@ -6,7 +6,6 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::remedies;
-use crate::admin::said::Said;
 use crate::admin::visit::FORM_TOKEN;
 use crate::admin::visitors::Visitor;
 use crate::control::Error;
@@ -23,7 +22,7 @@ pub(super) struct Frame<'a> {
     pub(super) visitor: &'a Visitor,
     /// The address of the part that the page belongs to.
     pub(super) part: &'a str,
-    pub(super) said: Option<Said>,
+    pub(super) said: Option<Markup>,
     /// Reloads the page after so many seconds where there is no script.
     pub(super) reload: Option<u32>,
 }
@@ -51,7 +50,7 @@ impl Frame<'_> {
                 }
             }
             main id="main" tabindex="-1" {
-                @if let Some(said) = &self.said { (said.shown()) }
+                @if let Some(said) = &self.said { (said) }
                 (content)
             }
         };
@@ -61,7 +60,7 @@ impl Frame<'_> {
 
 /// The page of an act or a look that failed.
 pub(super) fn failure(visitor: &Visitor, error: &Error) -> Response {
-    let said = Some(remedies::failed(error));
+    let said = Some(remedies::failed(error).shown());
     let content = html! { p { a.button href="/" { "To the accounts" } } };
     let status = match error {
         Error::NoAccount { .. } | Error::OnlyItsDomain { .. } => StatusCode::NOT_FOUND,

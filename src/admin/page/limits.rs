@@ -125,7 +125,8 @@ fn page(visitor: &Visitor, found: &Found, said: Option<Said>) -> Response {
         }
     };
     let status = if said.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let frame = Frame { title: "Limits", visitor, part: "/", said, reload: None };
+    let frame =
+        Frame { title: "Limits", visitor, part: "/", said: said.as_ref().map(Said::shown), reload: None };
     (status, frame.around(&content)).into_response()
 }
 
@@ -148,7 +149,7 @@ pub(super) async fn change(
         Ok(limited) => changed(name, &limited),
         Err(error) => remedies::failed(&error),
     };
-    lead(&site, &posted.visitor, &path, said)
+    lead(&site, &posted.visitor, &path, said).await
 }
 
 fn changed(name: &str, limited: &Limited) -> Said {

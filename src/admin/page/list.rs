@@ -24,7 +24,7 @@ pub(super) async fn show(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Some(visitor) = visit::find(&site, &headers) else { return no_session(StatusCode::OK) };
+    let Some(visitor) = visit::find(&site, &headers).await else { return no_session(StatusCode::OK) };
     let asked = Asked::read(&Fields::of_query(query.as_deref()));
     let installation = site.installation(&visitor);
     let listing = match search(&installation, &asked.wanted, asked.page, SIZE).await {
@@ -35,7 +35,7 @@ pub(super) async fn show(
         0 => "Accounts".to_owned(),
         number => format!("({number}) Accounts"),
     };
-    let said = site.said(&visitor, query.as_deref());
+    let said = site.said(&visitor, query.as_deref()).await;
     let frame = Frame { title: &title, visitor: &visitor, part: "/", said, reload: None };
     let secrets = ending_secrets(&installation);
     frame.around(&page(&visitor, &asked, &listing, &secrets))

@@ -89,7 +89,7 @@ pub(super) async fn create(
     match make(&installation, &account, &name, &posted.fields).await {
         Ok((account, password)) => {
             let path = account_path(&account);
-            lead(&site, &posted.visitor, &path, Said::Password { account, name, password })
+            lead(&site, &posted.visitor, &path, Said::Password { account, name, password }).await
         }
         Err(error @ Error::NoAccount { .. }) => failure(&posted.visitor, &error),
         Err(error) => again(&posted.visitor, &account, &posted.fields, &error),
@@ -103,8 +103,9 @@ fn again(visitor: &Visitor, account: &str, fields: &Fields, error: &Error) -> Re
         div.head { h1 { "New app password" } }
         section.card { (form(visitor, account, fields)) }
     };
-    let said = Some(remedies::failed(error));
-    let frame = Frame { title: "New app password", visitor, part: "/", said, reload: None };
+    let said = remedies::failed(error);
+    let frame =
+        Frame { title: "New app password", visitor, part: "/", said: Some(said.shown()), reload: None };
     (StatusCode::UNPROCESSABLE_ENTITY, frame.around(&content)).into_response()
 }
 
@@ -161,5 +162,5 @@ pub(super) async fn revoke(
         )),
         Err(error) => remedies::failed(&error),
     };
-    lead(&site, &posted.visitor, &account_path(&account), said)
+    lead(&site, &posted.visitor, &account_path(&account), said).await
 }

@@ -25,7 +25,7 @@ pub(super) async fn reload(State(site): State<Arc<Site>>, posted: Posted) -> Res
             vec![sentence(&why)],
         ),
     };
-    lead(&site, &posted.visitor, "/", said)
+    lead(&site, &posted.visitor, "/", said).await
 }
 
 fn done(reloaded: &Reloaded) -> String {

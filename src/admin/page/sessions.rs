@@ -89,7 +89,7 @@ pub(super) async fn show(
             (table(&visitor, &live, None, OffsetDateTime::now_utc()))
         }
     };
-    let said = site.said(&visitor, query.as_deref());
+    let said = site.said(&visitor, query.as_deref()).await;
     let frame = Frame { title: "Live sessions", visitor: &visitor, part: "/sessions", said, reload: None };
     frame.around(&content)
 }
@@ -159,7 +159,7 @@ pub(super) async fn close(State(site): State<Arc<Site>>, posted: Posted) -> Resp
         more => Said::done(format!("{more} sessions are told to end, each at its next pause.")),
     };
     let path = if account.is_empty() { "/sessions".to_owned() } else { account_path(account) };
-    lead(&site, &posted.visitor, &path, said)
+    lead(&site, &posted.visitor, &path, said).await
 }
 
 /// Ends the session with that id, or all of the account of that name; returns their number.

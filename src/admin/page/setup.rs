@@ -102,7 +102,10 @@ pub(super) async fn file(
 ) -> Response {
     let installation = installation(&site, &visitor);
     if file == "ca.crt" {
-        return match installation.ca_file().map(|file| file.and_then(|file| std::fs::read(file).ok())) {
+        return match crate::control::certs::ca_file(&installation)
+            .await
+            .map(|file| file.and_then(|file| std::fs::read(file).ok()))
+        {
             Ok(Some(ca)) => attachment("imap-oauth-proxy-ca.crt", "application/x-x509-ca-cert", ca),
             Ok(None) => nothing_there(
                 &visitor,

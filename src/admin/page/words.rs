@@ -13,6 +13,7 @@ use crate::admin::visitors::Visitor;
 use crate::command;
 use crate::config::Door;
 use crate::control::grants::{Overview, State};
+use crate::secret::Secret;
 use crate::store::{GrantState, takes_consent};
 use crate::text::utc;
 use crate::trouble::{CauseKind, Cure, Trouble};
@@ -28,8 +29,8 @@ pub(super) fn encoded(text: &str) -> String {
 }
 
 /// Leads to `path`, which shows `said` once.
-pub(super) fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said) -> Response {
-    let name = site.visitors.say(visitor, said);
+pub(super) async fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said) -> Response {
+    let name = site.visitors.say(visitor, &Secret::new(said.shown().into_string())).await;
     let mark = if path.contains('?') { '&' } else { '?' };
     Redirect::to(&format!("{path}{mark}said={name}")).into_response()
 }

@@ -45,13 +45,13 @@ pub(crate) enum Answer {
 
 /// A consent that is awaited.
 pub(crate) struct Consent {
-    seat: Seat,
-    doors: Doors,
-    legs: Legs,
-    flow: Flow,
+    pub(super) seat: Seat,
+    pub(super) doors: Doors,
+    pub(super) legs: Legs,
+    pub(super) flow: Flow,
     /// The provider, if the request names it.
-    named: Option<String>,
-    seconds: u64,
+    pub(super) named: Option<String>,
+    pub(super) seconds: u64,
 }
 
 impl Consent {

@@ -18,11 +18,11 @@ use crate::store::Grant;
 #[derive(Clone, Debug)]
 pub(super) struct Doors {
     /// The doors whose scopes a person is asked for.
-    asked: Vec<Door>,
+    pub(super) asked: Vec<Door>,
     /// The doors to prove.
-    proven: Vec<Door>,
+    pub(super) proven: Vec<Door>,
     /// Whether the request named the doors.
-    named: bool,
+    pub(super) named: bool,
 }
 
 /// The result for a door.

@@ -4,13 +4,18 @@
 //! to the page. If it is a loopback address, it reaches this machine only from a browser that runs here; a person at
 //! another machine pastes the address at which the browser ended.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use url::{Host, Url};
 
 use crate::control::error::Error;
 use crate::oauth::{Callback, redirect_text};
+use crate::secret::{Secret, same_bytes};
 
 /// The browser in which a consent begins.
 #[derive(Clone, Debug)]
@@ -78,6 +83,64 @@ impl Listener {
         let task = tokio::spawn(callback.forward(onwards));
         Ok(Self { redirect_uri, _task: AbortOnDropHandle::new(task) })
     }
+}
+
+/// The listeners of this process, for the consents that began here.
+#[derive(Default)]
+pub(super) struct Listeners {
+    /// By their redirect URIs.
+    open: AsyncMutex<HashMap<String, Weak<Listener>>>,
+    held: Arc<Mutex<Vec<Held>>>,
+}
+
+/// A consent that waits at a listener, which is open until the answer is there.
+struct Held {
+    state: Secret,
+    place: String,
+    until: Instant,
+    _listener: Arc<Listener>,
+}
+
+impl Listeners {
+    /// A listener for answers at `configured`: that of another consent, if that address has a port of its own. Two
+    /// consents that begin at the same moment, as by a double click, must not both bind it.
+    pub(super) async fn at(&self, configured: &Url) -> Result<Arc<Listener>, Error> {
+        let mut open = self.open.lock().await;
+        open.retain(|_, known| known.strong_count() > 0);
+        drop(held(&self.held));
+        if let Some(known) = open.get(&redirect_text(configured)).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let waiting = Arc::downgrade(&self.held);
+        let onwards = move |state: &str| {
+            let waiting = waiting.upgrade()?;
+            let waiting = held(&waiting);
+            let found =
+                waiting.iter().find(|held| same_bytes(held.state.expose().as_bytes(), state.as_bytes()))?;
+            Some(found.place.clone())
+        };
+        let listener = Arc::new(Listener::begin(configured, onwards).await?);
+        open.insert(listener.redirect_uri.clone(), Arc::downgrade(&listener));
+        Ok(listener)
+    }
+
+    /// Holds `listener` open for the answer with `state`, which its browser takes on to `place`.
+    pub(super) fn hold(&self, listener: Arc<Listener>, state: Secret, place: String, until: Instant) {
+        held(&self.held).push(Held { state, place, until, _listener: listener });
+    }
+
+    /// The answer with `state` is there.
+    pub(super) fn let_go(&self, state: &str) {
+        held(&self.held).retain(|held| held.state.expose() != state);
+    }
+}
+
+/// Those whose time is not over.
+fn held(all: &Mutex<Vec<Held>>) -> MutexGuard<'_, Vec<Held>> {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    all.retain(|held| now < held.until);
+    all
 }
 
 #[cfg(test)]

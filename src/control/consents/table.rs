@@ -1,25 +1,27 @@
-//! The consents under way, and what is shown of them.
+//! The consents under way, as they lie in the store, and what is shown of them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 
-use tokio::sync::{Mutex as AsyncMutex, watch};
-use tokio::time::Instant;
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+use tokio::sync::watch;
 use tracing::{info, warn};
 use url::Url;
+use zeroize::Zeroizing;
 
-use super::redirect::Listener;
+use super::redirect::Listeners;
 use crate::control::answers::Onwards;
-use crate::control::authorize::{Authorized, Consent};
+use crate::control::authorize::{Authorized, FrozenConsent};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::oauth::RedirectError;
-use crate::secret::{Secret, same_bytes};
+use crate::secret::{Sealer, Secret, same_bytes};
+use crate::store::{Actor, ShortLived, ShortLivedKind, Store, StoreError};
 
 /// The path on the page that takes a browser's answer, with the query of the redirect.
 pub(crate) const ANSWER: &str = "/answer";
-/// The most consents at one time; far more than people give. The oldest goes first.
-const MOST: usize = 200;
+/// So often the outcome is written, where a rotation of the keys writes the row at the same moment.
+const TRIES: usize = 5;
 
 /// A consent as its page shows it.
 pub(crate) struct View {
@@ -36,14 +38,44 @@ pub(crate) struct View {
 }
 
 /// How far a consent is.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Stage {
     /// The person signs in at `url`, and pastes the address at which the browser ends if `pastes`.
     Waiting { url: Url, pastes: bool },
     /// The answer is checked and the mailbox is tried.
     Working,
     /// It is over.
-    Done(Arc<Result<Authorized, Error>>),
+    Done(Outcome),
+}
+
+/// What became of a consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Outcome {
+    /// The grant is stored.
+    Stored,
+    /// Another person consented than the owner of the mail.
+    AnotherPerson { names: Vec<String>, owner: String },
+    /// It failed for this reason; the link is for an administrator who has to accept first.
+    Failed { why: String, approval: Option<String> },
+}
+
+impl From<&Result<Authorized, Error>> for Outcome {
+    fn from(result: &Result<Authorized, Error>) -> Self {
+        match result {
+            Ok(_) => Self::Stored,
+            Err(Error::AnotherPerson { names, owner, .. }) => {
+                Self::AnotherPerson { names: names.clone(), owner: owner.clone() }
+            }
+            Err(error) => {
+                let awaited = match error {
+                    Error::Provider { error, .. } => error.awaited_consent(),
+                    _ => None,
+                };
+                let approval = awaited.and_then(|why| why.cure.link().map(str::to_owned));
+                Self::Failed { why: error.to_string(), approval }
+            }
+        }
+    }
 }
 
 /// Why an answer was not taken.
@@ -58,152 +90,206 @@ pub(crate) enum NotTaken {
     /// The text that the person pasted is no answer; the consent goes on waiting.
     #[error("{0}")]
     Pasted(RedirectError),
+    /// The store cannot be asked; the consent goes on waiting.
+    #[error("the sign-in cannot be looked up just now; load this page again in a minute")]
+    Away,
 }
 
 /// The consents under way.
-#[derive(Default)]
 pub(crate) struct Consents {
-    pub(super) entries: Mutex<Vec<Entry>>,
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
     pub(super) changed: watch::Sender<()>,
-    /// Each consent that is being finished holds a receiver.
+    /// Each consent that is being finished here holds a receiver.
     pub(super) busy: watch::Sender<()>,
-    /// Those of the consents under way, by their redirect URIs.
-    pub(super) listeners: AsyncMutex<HashMap<String, Weak<Listener>>>,
+    pub(super) listeners: Listeners,
 }
 
-pub(super) struct Entry {
-    pub(super) id: String,
-    pub(super) key: Secret,
-    /// The `state` of the answer.
-    pub(super) state: Secret,
+/// A consent in the store.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The hash of the browser's key.
+    pub(super) key: String,
     pub(super) origin: String,
     pub(super) account: String,
     pub(super) owner: String,
     pub(super) provider: String,
-    pub(super) back: Option<Secret>,
-    pub(super) until: Instant,
+    pub(super) back: Option<String>,
+    pub(super) actor: Actor,
     pub(super) stage: Stage,
-    pub(super) waiting: Option<Waiting>,
+    /// What the answer needs, while the consent waits for it.
+    pub(super) waiting: Option<FrozenConsent>,
 }
 
-/// What the answer needs.
-pub(super) struct Waiting {
-    pub(super) consent: Box<Consent>,
-    pub(super) installation: Arc<Installation>,
-    /// Held until the answer is there.
-    pub(super) _listener: Option<Arc<Listener>>,
+/// A consent that was read.
+pub(super) struct Kept {
+    pub(super) record: Record,
+    sealed: Vec<u8>,
 }
 
 impl Consents {
+    pub(crate) fn new(installation: &Installation) -> Self {
+        let Installation { store, sealer, .. } = installation;
+        Self {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            changed: watch::Sender::default(),
+            busy: watch::Sender::default(),
+            listeners: Listeners::default(),
+        }
+    }
+
     /// Finds where browsers take answers, for a receiver of redirects.
     pub(crate) fn onwards(self: Arc<Self>) -> Onwards {
-        Arc::new(move |state: &str| self.place_of(state))
-    }
-
-    /// Where a browser takes the answer with this `state`: an address on the page where its consent began.
-    pub(crate) fn place_of(&self, state: &str) -> Option<String> {
-        let entries = self.entries();
-        let entry = entries.iter().find(|entry| entry.has_state(state) && entry.waiting.is_some())?;
-        Some(format!("{}{ANSWER}", entry.origin))
-    }
-
-    pub(super) fn look(&self, id: &str, key: Option<&Secret>) -> Option<View> {
-        let entries = self.entries();
-        let entry = entries.iter().find(|entry| entry.id == id)?;
-        entry.judge(key).ok()?;
-        Some(View {
-            account: entry.account.clone(),
-            owner: entry.owner.clone(),
-            provider: entry.provider.clone(),
-            back: entry.back.clone(),
-            stage: entry.stage.clone(),
+        Arc::new(move |state: String| {
+            let consents = self.clone();
+            Box::pin(async move { consents.place_of(&state).await })
         })
     }
 
-    /// Completes when no consent is being finished: the provider's answer to a code comes once.
+    /// Where a browser takes the answer with this `state`: an address on the page where its consent began, which may be
+    /// another instance's.
+    pub(crate) async fn place_of(&self, state: &str) -> Option<String> {
+        let Kept { record, .. } = self.load(&id_of(state)).await.ok()??;
+        record.waiting.is_some().then(|| format!("{}{ANSWER}", record.origin))
+    }
+
+    pub(super) async fn look(&self, id: &str, key: Option<&Secret>) -> Result<View, NotTaken> {
+        let Kept { record, .. } = self.load(id).await?.ok_or(NotTaken::Unknown)?;
+        record.judge(key).map_err(|_| NotTaken::Unknown)?;
+        let Record { account, owner, provider, back, stage, .. } = record;
+        Ok(View { account, owner, provider, back: back.map(Secret::new), stage })
+    }
+
+    /// Completes when no consent is being finished here: the provider's answer to a code comes once.
     pub(crate) async fn settled(&self) {
         self.busy.closed().await;
     }
 
     /// Keeps the outcome of the consent called `id` for its page.
-    pub(super) fn done(&self, id: &str, result: Result<Authorized, Error>) {
-        {
-            let mut entries = self.entries();
-            let Some(entry) = entries.iter_mut().find(|entry| entry.id == id) else { return };
-            match &result {
-                Ok(authorized) => info!(account = authorized.account, "a person consented in the browser"),
-                Err(error) => warn!(account = entry.account, "a consent in the browser failed: {error}"),
+    pub(super) async fn done(&self, id: &str, account: &str, result: Result<Authorized, Error>) {
+        match &result {
+            Ok(authorized) => info!(account = authorized.account, "a person consented in the browser"),
+            Err(error) => warn!(account, "a consent in the browser failed: {error}"),
+        }
+        for _ in 0..TRIES {
+            let Ok(Some(mut kept)) = self.load(id).await else { break };
+            kept.record.stage = Stage::Done(Outcome::from(&result));
+            match self.replace(id, &kept).await {
+                Ok(false) => {}
+                Ok(true) | Err(_) => break,
             }
-            entry.stage = Stage::Done(Arc::new(result));
         }
         self.changed.send_replace(());
     }
 
-    /// Ends the consent called `id`, to which no browser was sent.
-    pub(crate) fn forget(&self, id: &str) {
-        self.entries().retain(|entry| entry.id != id);
-    }
-
-    pub(super) fn add(&self, entry: Entry) {
-        let mut entries = self.entries();
-        if entries.len() >= MOST {
-            entries.remove(0);
+    /// Ends the consent called `id`, to which no browser was sent. Where it cannot be ended it is over with its time.
+    pub(crate) async fn forget(&self, id: &str) {
+        let forgetting = async {
+            let now = self.store.clock().await?;
+            self.store.take_short_lived(ShortLivedKind::Consent, &ShortLived::key_of(id), now).await
+        };
+        if let Err(error) = forgetting.await {
+            warn!("a consent that did not begin waits until its time is over: {error}");
         }
-        entries.push(entry);
     }
 
-    /// The consents whose time is not over.
-    pub(super) fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        entries.retain(|entry| now < entry.until);
-        entries
+    /// Stores a new consent for this time.
+    pub(super) async fn add(&self, id: &str, record: &Record, life: Duration) -> Result<(), Error> {
+        let now = self.store.clock().await?;
+        // A rotation of the keys keeps only the newest.
+        self.sealer.reload()?;
+        let (kind, key) = (ShortLivedKind::Consent, ShortLived::key_of(id));
+        let sealed = self.seal(&key, record)?;
+        let value = ShortLived { kind, key, sealed, used_at: now, until: now + life };
+        Ok(self.store.keep_shortly(&value, now).await?)
+    }
+
+    /// The consent called `id`, if its time is not over.
+    pub(super) async fn load(&self, id: &str) -> Result<Option<Kept>, NotTaken> {
+        let read = async {
+            let now: OffsetDateTime = self.store.clock().await?;
+            self.store.short_lived(ShortLivedKind::Consent, &ShortLived::key_of(id), now).await
+        };
+        let found = read.await.map_err(|error| {
+            warn!("a consent cannot be looked up: {error}");
+            NotTaken::Away
+        })?;
+        let Some(ShortLived { kind, key, sealed, .. }) = found else { return Ok(None) };
+        let text = self.sealer.open(&ShortLived::context(kind, &key), &sealed);
+        let text = text.inspect_err(|error| warn!("a consent cannot be opened: {error}"));
+        let record = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
+        Ok(record.map(|record| Kept { record, sealed }))
+    }
+
+    /// Writes the record of a consent that was read; false if another process has written it since.
+    pub(super) async fn replace(&self, id: &str, kept: &Kept) -> Result<bool, NotTaken> {
+        let key = ShortLived::key_of(id);
+        let Ok(new) = self.seal(&key, &kept.record) else { return Err(NotTaken::Away) };
+        let replaced =
+            self.store.replace_short_lived(ShortLivedKind::Consent, &key, &kept.sealed, &new).await;
+        replaced.map_err(|error| {
+            warn!("a consent cannot be written: {error}");
+            NotTaken::Away
+        })
+    }
+
+    fn seal(&self, key: &str, record: &Record) -> Result<Vec<u8>, Error> {
+        let text = serde_json::to_vec(record).map_err(|error| StoreError::Failed(error.into()))?;
+        let text = Zeroizing::new(text);
+        Ok(self.sealer.seal(&ShortLived::context(ShortLivedKind::Consent, key), &text)?)
     }
 }
 
-impl Entry {
-    pub(super) fn has_state(&self, state: &str) -> bool {
-        same_bytes(self.state.expose().as_bytes(), state.as_bytes())
-    }
-
+impl Record {
     /// Whether `key` is that of the browser that began the consent.
     pub(super) fn judge(&self, key: Option<&Secret>) -> Result<(), NotTaken> {
-        if key.is_some_and(|key| *key == self.key) { Ok(()) } else { Err(NotTaken::OtherBrowser) }
+        let is_right = key
+            .is_some_and(|key| same_bytes(ShortLived::key_of(key.expose()).as_bytes(), self.key.as_bytes()));
+        if is_right { Ok(()) } else { Err(NotTaken::OtherBrowser) }
     }
+}
+
+/// The id of the consent whose answer has this `state`, so that any instance finds it; the id does not tell the `state`.
+pub(super) fn id_of(state: &str) -> String {
+    let mut id = ShortLived::key_of(&format!("consent {state}"));
+    id.truncate(22);
+    id
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::config::Config;
+    use crate::control::actors;
 
-    fn entry(number: usize, until: Instant) -> Entry {
-        Entry {
-            id: number.to_string(),
-            key: Secret::new("key"),
-            state: Secret::new("state"),
+    fn record() -> Record {
+        Record {
+            key: ShortLived::key_of("key"),
             origin: "https://proxy.corp.example".to_owned(),
             account: "bob@corp.example".to_owned(),
             owner: "bob@corp.example".to_owned(),
             provider: "acme".to_owned(),
             back: None,
-            until,
+            actor: actors::by_link(),
             stage: Stage::Working,
             waiting: None,
         }
     }
 
-    #[test]
-    fn the_oldest_consent_gives_way_to_one_too_many_and_each_ends_with_its_time() {
-        let (consents, now) = (Consents::default(), Instant::now());
-        let is_there =
-            |number: usize| consents.look(&number.to_string(), Some(&Secret::new("key"))).is_some();
-        for number in 0..=MOST {
-            consents.add(entry(number, now + Duration::from_secs(600)));
+    #[tokio::test]
+    async fn the_oldest_consent_gives_way_to_one_too_many_and_each_ends_with_its_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config::parse(&format!("state_directory = {:?}", directory.path()), None).unwrap();
+        let consents = Consents::new(&Installation::open(config).await.unwrap());
+        let (most, key) = (ShortLivedKind::Consent.most(), Secret::new("key"));
+        for number in 0..=most {
+            consents.add(&number.to_string(), &record(), Duration::minutes(10)).await.unwrap();
         }
-        assert!(!is_there(0) && is_there(1) && is_there(MOST));
-        consents.add(entry(MOST + 1, now));
-        assert!(!is_there(MOST + 1));
+        for (number, is_there) in [(0, false), (1, true), (most, true)] {
+            assert_eq!(consents.look(&number.to_string(), Some(&key)).await.is_ok(), is_there, "{number}");
+        }
+        consents.add("over", &record(), Duration::ZERO).await.unwrap();
+        assert!(consents.look("over", Some(&key)).await.is_err());
     }
 }

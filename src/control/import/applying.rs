@@ -94,7 +94,7 @@ pub(crate) async fn apply(
     let installation = Installation::open(Config::parse(&text, Some(&target.file))?).await?;
     installation.verify_key().await?;
     let legs = Legs::of_configured(&installation.config)?;
-    let ca_file = installation.ca_file()?;
+    let ca_file = crate::control::certs::ca_file(&installation).await?;
     let drafted = target.draft(&text, &scheme.keys(target))?;
     let tokens = installation.tokens(&legs);
     let state_directory = installation.config.state_directory.clone();

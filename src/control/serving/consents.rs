@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::running::Running;
 use crate::control::actors;
 use crate::control::answers::{self, Keeper};
-use crate::control::consents::{Asked, Begun, Consents, Visitor};
+use crate::control::consents::{Asked, Begun, Consents, NotTaken, Visitor};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::links::{self, Dead};
@@ -48,7 +48,7 @@ impl<E: Into<Error>> From<E> for NoConsent {
 
 /// The consents of a process that begins, and the keeper of answers that knows them.
 pub(super) fn none_yet(installation: &Installation) -> (Arc<Consents>, Keeper) {
-    let consents = Arc::<Consents>::default();
+    let consents = Arc::new(Consents::new(installation));
     let keeper = Keeper::new(installation, consents.clone().onwards());
     (consents, keeper)
 }
@@ -86,11 +86,11 @@ impl Running {
         match links::begin(&*self.store, token, now).await {
             Ok(Ok(_)) => Ok(begun),
             Ok(Err(dead)) => {
-                self.consents.forget(&begun.id);
+                self.consents.forget(&begun.id).await;
                 Err(NoConsent::Dead(dead))
             }
             Err(error) => {
-                self.consents.forget(&begun.id);
+                self.consents.forget(&begun.id).await;
                 Err(error.into())
             }
         }
@@ -130,6 +130,25 @@ impl Running {
         let (page, account) = (self.page.flatten(), asked.account.clone());
         let begun = self.consents.begin(self.installation(actor), page, asked, visitor).await;
         begun.inspect_err(|error| warn!(account, "a consent in the browser could not begin: {error}"))
+    }
+
+    /// Takes the answer that a browser brings in `query`; `key_of` gives the browser's key for a consent.
+    pub(crate) async fn take_answer(
+        &self,
+        query: &str,
+        key_of: impl Fn(&str) -> Option<Secret>,
+    ) -> Result<String, NotTaken> {
+        self.consents.arrived(query, key_of, |actor| self.installation(actor)).await
+    }
+
+    /// Takes the answer that a person pasted for the consent called `id`.
+    pub(crate) async fn take_pasted(
+        &self,
+        id: &str,
+        key: Option<&Secret>,
+        text: &str,
+    ) -> Result<(), NotTaken> {
+        self.consents.pasted(id, key, text, |actor| self.installation(actor)).await
     }
 
     /// Whether the redirect of a provider may come to this path of the page.

@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
+use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::account::{Accounts, Gates};
@@ -16,6 +18,7 @@ use crate::control::audit::{self, Deed};
 use crate::control::certs;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
+use crate::control::keys;
 use crate::control::providers::Legs;
 use crate::events::Teller;
 use crate::links::{Base, Links};
@@ -23,8 +26,9 @@ use crate::metrics::Metrics;
 use crate::oauth::{Client, Webhook};
 use crate::protocol::Promises;
 use crate::secret::Sealer;
+use crate::server::Sockets;
 use crate::store::{Actor, Store};
-use crate::tls::{Acceptor, Connector, ConnectorError, Identity, TlsSettings};
+use crate::tls::{Acceptor, Connector, ConnectorError, Identity, SharedAuthority, TlsSettings};
 use crate::token::Tokens;
 
 /// The parts that last as long as the process, under any configuration.
@@ -43,6 +47,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) async fn new(installation: &Installation, page: Option<SocketAddr>) -> Result<Self, Error> {
+        keys::tell(installation).await?;
         let Installation { store, sealer, .. } = installation;
         let metrics =
             Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), option_env!("IMAP_OAUTH_PROXY_REVISION")));
@@ -154,13 +159,14 @@ impl Shown {
         config: &Config,
         identity: Option<Arc<Identity>>,
         acceptors: HashMap<Door, Acceptor>,
+        shared: Option<Arc<SharedAuthority>>,
     ) -> Self {
-        Self { settings: certs::settings(config), identity, acceptors }
+        Self { settings: certs::settings(config, shared), identity, acceptors }
     }
 
     /// The certificates of `config`. The same files keep their TLS sessions, and are read again if they changed.
     pub(super) fn of(config: &Config, before: &Self) -> Result<Self, Error> {
-        let settings = certs::settings(config);
+        let settings = certs::settings(config, before.settings.shared.clone());
         let Some(identity) = &before.identity else {
             return Ok(Self { settings, identity: None, acceptors: HashMap::new() });
         };
@@ -169,25 +175,59 @@ impl Shown {
             let (identity, acceptors) = (before.identity.clone(), before.acceptors.clone());
             return Ok(Self { settings, identity, acceptors });
         }
-        let identity = load_identity(config)?;
+        let identity = load_identity(config, before.settings.shared.clone())?;
         let acceptors = identity.as_ref().map(acceptors).transpose()?.unwrap_or_default();
         Ok(Self { settings, identity, acceptors })
     }
 }
 
 /// The certificates of the listeners; `None` if no listener uses TLS.
-pub(super) fn load_identity(config: &Config) -> Result<Option<Arc<Identity>>, Error> {
+fn load_identity(
+    config: &Config,
+    shared: Option<Arc<SharedAuthority>>,
+) -> Result<Option<Arc<Identity>>, Error> {
     if config.listeners.iter().all(|listener| listener.security == Security::None) {
         return Ok(None);
     }
-    let identity = Identity::load(certs::settings(config), OffsetDateTime::now_utc())?;
+    let identity = Identity::load(certs::settings(config, shared), OffsetDateTime::now_utc())?;
     // The configuration has already reported the modes of the files.
     certs::warn_of(&identity, |warning| !config.warnings.contains(&warning.to_string()));
     Ok(Some(Arc::new(identity)))
 }
 
+/// Certificates and their acceptors.
+pub(super) type Identified = (Option<Arc<Identity>>, HashMap<Door, Acceptor>);
+
+/// The certificates at the start; those under a CA that machines share are loaded when the store is open.
+pub(super) fn own_identity(config: &Config) -> Result<Identified, Error> {
+    if certs::is_shared(config) { Ok(Identified::default()) } else { identified(config, None) }
+}
+
+/// The CA that machines share, if there is one, and the certificates under it; else the `own`.
+pub(super) async fn under_shared(
+    installation: &Installation,
+    own: Identified,
+) -> Result<(Option<Arc<SharedAuthority>>, Identified), Error> {
+    match certs::of_store(installation).await? {
+        Some(shared) => Ok((Some(shared.clone()), identified(&installation.config, Some(shared))?)),
+        None => Ok((None, own)),
+    }
+}
+
+fn identified(config: &Config, shared: Option<Arc<SharedAuthority>>) -> Result<Identified, Error> {
+    let identity = load_identity(config, shared)?;
+    let acceptors = identity.as_ref().map(acceptors).transpose()?.unwrap_or_default();
+    Ok((identity, acceptors))
+}
+
+/// The file of the CA that clients must trust, if a listener shows certificates under it.
+pub(super) fn ca_file(config: &Config) -> Option<PathBuf> {
+    let has_tls = config.listeners.iter().any(|listener| listener.security != Security::None);
+    (config.tls.own.is_none() && has_tls).then(|| config.state_directory.join("ca.pem"))
+}
+
 /// Acceptors with one identity, and for each door the protocol name for ALPN.
-pub(super) fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Error> {
+fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Error> {
     let acceptor = |door: Door| {
         let acceptor = Acceptor::new(identity.clone(), door.name()).map_err(ConnectorError::Crypto)?;
         Ok((door, acceptor))
@@ -203,6 +243,15 @@ fn promises(config: &Config) -> HashMap<Door, Arc<Promises>> {
         (door, Arc::new(Promises::common(services.map(|service| service.promises.as_slice()))))
     };
     Door::ALL.into_iter().map(of).collect()
+}
+
+/// The listener of the metrics.
+pub(super) fn bind_metrics(address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, Error> {
+    sockets.listen(address).map_err(|error| Error::Address {
+        key: "metrics.address",
+        address: address.to_string(),
+        error,
+    })
 }
 
 /// The way to the webhook, if there is one.

@@ -12,12 +12,14 @@ use crate::control::certs;
 use crate::events::Teller;
 use crate::secret::Sealer;
 use crate::shutdown::Supervisor;
-use crate::tls::Identity;
+use crate::tls::{Identity, SharedAuthority};
 
 /// Values that a reload replaces while tasks use them.
 pub(super) struct Replaced {
     pub(super) identity: watch::Receiver<Option<Arc<Identity>>>,
     pub(super) teller: watch::Receiver<Option<Arc<Teller>>>,
+    /// The CA of a store that machines share.
+    pub(super) shared: Option<Arc<SharedAuthority>>,
 }
 
 /// Starts the tasks; the company is to be left at the end.
@@ -30,6 +32,13 @@ pub(super) async fn start(
     let identity = replaced.identity.clone();
     if identity.borrow().is_some() {
         supervisor.start("certificate renewal", move || renew_certificates(identity.clone()));
+    }
+    if let Some(shared) = replaced.shared.clone() {
+        let (kept, sealer, identities) = (kept.clone(), sealer.clone(), replaced.identity.clone());
+        supervisor.start("renewed CA", move || {
+            let changes = kept.accounts.changes();
+            certs::follow(kept.store.clone(), sealer.clone(), shared.clone(), changes, identities.clone())
+        });
     }
     let notes = with(kept, |kept| async move { kept.accounts.keep_notes().await });
     supervisor.start("last logins", notes);

@@ -49,7 +49,7 @@ impl Sheet {
         }
         let is_own = crate::store::fold(&record.account.name) == crate::store::fold(name);
         let address = if is_own { record.account.name } else { name.to_owned() };
-        Ok(Self { address, servers, ca: ca(config)? })
+        Ok(Self { address, servers, ca: ca(installation).await? })
     }
 
     /// For every address, whatever accounts there are: the listeners alone decide. `None` without listeners. The
@@ -81,11 +81,11 @@ fn opened(config: &Config, grant: Option<&Grant>) -> Vec<Door> {
     }
 }
 
-fn ca(config: &Config) -> Result<Option<Ca>, Error> {
-    if config.tls.own.is_some() {
+async fn ca(installation: &Installation) -> Result<Option<Ca>, Error> {
+    if installation.config.tls.own.is_some() {
         return Ok(None);
     }
-    let authority = certs::authority(config)?;
+    let authority = certs::authority(installation).await?;
     let (subject, file) = (authority.subject().to_owned(), authority.ca_file());
     Ok(Some(Ca { subject, der: authority.certificate().to_vec(), file }))
 }

@@ -4,6 +4,8 @@
 //! [`Client::exchange`] takes it by value. The token request repeats its redirect URI character for character
 //! (RFC 6749 §4.1.3).
 
+mod frozen;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use crate::oauth::meaning::text;
 use crate::oauth::{Client, GrantedTokens, ProviderRefusal, TokenError};
 use crate::secret::{Secret, random_text};
 use crate::trouble::Cure;
+
+pub use frozen::FrozenRequest;
 
 /// One request for a person's consent.
 pub struct AuthorizationRequest {

@@ -40,3 +40,5 @@ pub(super) const AFTER_FILLING: &[&str] = &[
 ];
 /// A transaction that sees one moment.
 pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// The time in seconds, by the clock that all processes on the store go by.
+pub(super) const CLOCK: &str = "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint AS now";

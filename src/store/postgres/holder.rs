@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
+use super::keys::Keys;
 use super::pool::Pool;
 use crate::store::StoreError;
 
@@ -25,6 +26,8 @@ const FORGOTTEN_AFTER: i64 = 86_400;
 pub(super) struct Holder {
     pool: Pool,
     own: Mutex<Option<Own>>,
+    /// What this process tells of its keys, with each sign of life.
+    pub(super) keys: Keys,
 }
 
 struct Own {
@@ -36,7 +39,7 @@ struct Own {
 
 impl Holder {
     pub(super) fn new(pool: Pool) -> Self {
-        Self { pool, own: Mutex::new(None) }
+        Self { keys: Keys::new(pool.clone()), pool, own: Mutex::new(None) }
     }
 
     fn with<T>(&self, ask: impl FnOnce(&mut Option<Own>) -> T) -> T {
@@ -92,6 +95,9 @@ impl Holder {
                 own.beaten = at;
             }
         });
+        if let Err(error) = self.keys.answer(name).await {
+            tracing::debug!("the keys of this process were not told: {error}");
+        }
         Ok(())
     }
 }

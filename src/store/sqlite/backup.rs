@@ -109,10 +109,26 @@ pub async fn restore(file: &Path, database: &Path, judge: Judge) -> Result<Optio
     }
     let settings = settings.map_err(unfit)?;
     blocking(file, move || Ok(judge(&settings))).await?.map_err(unfit)?;
+    forget_sessions(&new).await.map_err(|error| unfit(error.to_string()))?;
     let kept = keep(database).await?;
     unfinished.persist(database).map_err(|error| unusable(error.error))?;
     files::sync(database).map_err(unusable)?;
     Ok(kept)
+}
+
+/// What opened the page when the copy was made opens nothing after a restore: a person may have signed out since.
+async fn forget_sessions(new: &Path) -> Result<(), sqlx::Error> {
+    let mut connection = SqliteConnectOptions::new().filename(new).connect().await?;
+    let sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'short_lived'";
+    let of_this_version: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+    if of_this_version > 0 {
+        sqlx::query("DELETE FROM short_lived").execute(&mut connection).await?;
+    }
+    connection.close().await?;
+    for ending in [LOG, LOG_INDEX] {
+        let _ = std::fs::remove_file(beside(new, ending));
+    }
+    Ok(())
 }
 
 /// Runs work that may wait for a disk or for keys.

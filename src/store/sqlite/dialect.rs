@@ -29,3 +29,5 @@ pub(super) const BEFORE_FILLING: &[&str] = &[];
 pub(super) const AFTER_FILLING: &[&str] = &[];
 /// A transaction that sees one moment.
 pub(super) const BEGIN_READING: &str = "BEGIN";
+/// The time in seconds, by the clock that all processes on the store go by.
+pub(super) const CLOCK: &str = "SELECT unixepoch() AS now";

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use time::OffsetDateTime;
 
 use super::Sqlite;
-use crate::store::{Id, InstanceStore, LeaseStore, StoreError};
+use crate::store::{Id, InstanceStore, KeyTellingStore, LeaseStore, StoreError};
 
 #[async_trait]
 impl LeaseStore for Sqlite {
@@ -67,3 +67,6 @@ impl InstanceStore for Sqlite {}
 fn unusable(error: std::io::Error) -> StoreError {
     StoreError::Unusable(format!("no lease can be taken in the state directory: {error}"))
 }
+
+/// All processes on a store in a file are on one machine, and read one source.
+impl KeyTellingStore for Sqlite {}

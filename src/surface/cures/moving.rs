@@ -2,6 +2,7 @@
 
 use crate::command;
 use crate::control::{Error, ImportError, SetupError, TableError};
+use crate::secret::KeySource;
 use crate::secret::bundle::BundleError;
 use crate::text::quoted;
 
@@ -113,6 +114,18 @@ pub(super) fn of_keys(error: &Error) -> Vec<String> {
             "restart serve where its keys come from the environment or a credential, then run keys rotate again"
                 .to_owned(),
         ],
+        Error::KeyNotEverywhere { key, keys: KeySource::File(file), .. } => {
+            let file = quoted(&file.to_string_lossy());
+            vec![
+                format!(
+                    "copy {file} there, in place of the key file of each machine named, for the user of its serve alone: sudo install -m 600 -o USER {file} THERE"
+                ),
+                format!("then run keys rotate again, which goes on with key {key}; no serve needs a restart"),
+            ]
+        }
+        Error::KeyNotEverywhere { key, .. } => vec![format!(
+            "give key {key} to each instance named, restart those whose keys come from the environment or a credential, then run keys rotate again"
+        )],
         Error::NotSealedHere { .. } => vec!["restore the key that this store was made with".to_owned()],
         _ => Vec::new(),
     }

@@ -127,6 +127,17 @@ CREATE TABLE trail (
 );
 CREATE INDEX trail_by_time ON trail (at);
 
+-- Entrances and sessions of the page, and consents under way: sealed, found by the hash of a token, for a limited time.
+CREATE TABLE short_lived (
+    kind TEXT COLLATE "C" NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    sealed BYTEA NOT NULL,
+    used_at BIGINT NOT NULL,
+    until BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    PRIMARY KEY (kind, key)
+);
+
 -- The processes that take leases. A process writes its row every few seconds; the clock is the database's, because those
 -- of the machines may differ.
 CREATE TABLE holders (
@@ -175,6 +186,15 @@ CREATE TABLE instance_answers (
     holder TEXT COLLATE "C" NOT NULL,
     sealed BYTEA NOT NULL,
     PRIMARY KEY (question, holder)
+);
+
+-- Which sealing keys a `serve` has, by id and fingerprint, and the question (of a rotation) that it last read them for.
+CREATE TABLE holder_keys (
+    holder TEXT COLLATE "C" PRIMARY KEY REFERENCES holders (name) ON DELETE CASCADE,
+    place TEXT NOT NULL,
+    keys TEXT NOT NULL,
+    asked TEXT,
+    looked_for TEXT
 );
 
 -- Counts the commits that other processes have to know of. Many rows, so that commits rarely wait for each other.

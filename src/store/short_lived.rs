@@ -1,0 +1,122 @@
+//! Sealed values for a limited time: entrances and sessions of the page, and consents under way.
+
+use async_trait::async_trait;
+use time::OffsetDateTime;
+
+use super::StoreError;
+
+/// The kind of a value. Each is bounded in number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShortLivedKind {
+    /// An entrance to the page, for one use.
+    Entrance,
+    /// A session of the page.
+    Session,
+    /// What the page says once.
+    Said,
+    /// A consent under way.
+    Consent,
+}
+
+impl ShortLivedKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Entrance, Self::Session, Self::Said, Self::Consent];
+
+    /// Its name in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Entrance => "entrance",
+            Self::Session => "session",
+            Self::Said => "said",
+            Self::Consent => "consent",
+        }
+    }
+
+    /// The most values at one time; beyond it the one that was used longest ago gives way.
+    pub const fn most(self) -> u32 {
+        match self {
+            // More than the administrators of one installation.
+            Self::Entrance => 32,
+            Self::Session => 64,
+            Self::Said => 256,
+            // Far more than people give.
+            Self::Consent => 200,
+        }
+    }
+}
+
+/// A value for a limited time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortLived {
+    /// Its kind.
+    pub kind: ShortLivedKind,
+    /// What it is found by: a hash of a token.
+    pub key: String,
+    /// The value, sealed for [`ShortLived::context`].
+    pub sealed: Vec<u8>,
+    /// When it was used last.
+    pub used_at: OffsetDateTime,
+    /// When it is over.
+    pub until: OffsetDateTime,
+}
+
+impl ShortLived {
+    /// What a value is sealed for.
+    pub fn context(kind: ShortLivedKind, key: &str) -> String {
+        format!("short_lived/{}/{key}", kind.name())
+    }
+
+    /// The key of the value with this token.
+    pub fn key_of(token: &str) -> String {
+        use base64::Engine as _;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest)
+    }
+}
+
+/// Values for a limited time. `now` is the time by [`ShortLivedStore::clock`].
+#[async_trait]
+pub trait ShortLivedStore: Send + Sync {
+    /// The clock that all processes on the store go by: the clocks of machines may differ by minutes.
+    async fn clock(&self) -> Result<OffsetDateTime, StoreError>;
+
+    /// Adds a value, and removes those that are over or too many.
+    async fn keep_shortly(&self, value: &ShortLived, now: OffsetDateTime) -> Result<(), StoreError>;
+
+    /// The value of that kind and key, unless it is over.
+    async fn short_lived(
+        &self,
+        kind: ShortLivedKind,
+        key: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<ShortLived>, StoreError>;
+
+    /// Removes the value and returns it, unless it is over. Of two callers one gets it.
+    async fn take_short_lived(
+        &self,
+        kind: ShortLivedKind,
+        key: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<ShortLived>, StoreError>;
+
+    /// Replaces the sealed value if it is still `old`; false if it is not. Of two callers one succeeds.
+    async fn replace_short_lived(
+        &self,
+        kind: ShortLivedKind,
+        key: &str,
+        old: &[u8],
+        new: &[u8],
+    ) -> Result<bool, StoreError>;
+
+    /// Notes a use, and the end that follows from it.
+    async fn use_short_lived(
+        &self,
+        kind: ShortLivedKind,
+        key: &str,
+        used_at: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<(), StoreError>;
+
+    /// All values, also those that are over, for a rotation of the keys.
+    async fn all_short_lived(&self) -> Result<Vec<ShortLived>, StoreError>;
+}

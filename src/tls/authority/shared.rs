@@ -1,0 +1,111 @@
+//! The CA of a store that several machines share.
+//!
+//! Its key and certificate are one text, as in `ca.key`, which the store keeps sealed; no file of a machine holds the
+//! key. Each machine signs leaves of its own with it, and keeps `ca.pem`, the copy for clients. The text moves between
+//! the store and a state directory when a store is moved, so that no client has to trust another CA.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rcgen::KeyPair;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use super::{
+    Authority, AuthorityError, certificate_path, exists, key_path, lock, made, pem_of, read_text, replace,
+};
+use crate::secret::Secret;
+use crate::tls::TlsSettings;
+use crate::tls::names::HostNames;
+
+/// The text of the CA, which is replaced when a command renews the CA. Not printable.
+pub struct SharedAuthority(ArcSwap<Zeroizing<String>>);
+
+impl SharedAuthority {
+    /// The CA with this text.
+    pub fn new(text: &Secret) -> Self {
+        Self(ArcSwap::from_pointee(Zeroizing::new(text.expose().to_owned())))
+    }
+
+    /// Takes another text; whether it is another one.
+    pub fn replace(&self, text: &Secret) -> bool {
+        if self.text().as_str() == text.expose() {
+            return false;
+        }
+        self.0.store(Arc::new(Zeroizing::new(text.expose().to_owned())));
+        true
+    }
+
+    pub(in crate::tls) fn text(&self) -> Arc<Zeroizing<String>> {
+        self.0.load_full()
+    }
+}
+
+/// One value is equal to itself only: its text changes.
+impl PartialEq for SharedAuthority {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for SharedAuthority {}
+
+impl std::fmt::Debug for SharedAuthority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SharedAuthority")
+    }
+}
+
+impl Authority {
+    /// The text of a new CA, which is stored nowhere yet.
+    pub fn make(settings: &TlsSettings, now: OffsetDateTime) -> Result<Secret, AuthorityError> {
+        let names = HostNames::new(&settings.hostnames).map_err(AuthorityError::NotAName)?;
+        Ok(Secret::new(made(&names, now)?.as_str()))
+    }
+
+    /// The text of the CA in the files of `directory`, if there is one.
+    pub fn text_in(directory: &Path) -> Result<Option<Secret>, AuthorityError> {
+        if !Self::is_there(directory) {
+            return Ok(None);
+        }
+        let (certificate, key) = (certificate_path(directory), key_path(directory));
+        if !exists(&key)? {
+            return Err(AuthorityError::KeyMissing { certificate, key });
+        }
+        let _lock = lock(directory)?;
+        Self::read(directory)?;
+        Ok(Some(Secret::new(read_text(&key)?)))
+    }
+
+    /// Replaces the CA in the files of `directory`.
+    pub fn put_into(directory: &Path, text: &Secret) -> Result<(), AuthorityError> {
+        let _lock = lock(directory)?;
+        Self::write(directory, text.expose()).map(drop)
+    }
+
+    pub(super) fn write(directory: &Path, text: &str) -> Result<Self, AuthorityError> {
+        let authority = Self::of_text(directory, text)?;
+        // The key first: a crash in between leaves the old `ca.pem` beside it, which is noticed.
+        replace(&key_path(directory), text.as_bytes(), 0o600)?;
+        replace(&certificate_path(directory), authority.pem().as_bytes(), 0o644)?;
+        Ok(authority)
+    }
+
+    pub(super) fn of_text(directory: &Path, text: &str) -> Result<Self, AuthorityError> {
+        let damaged = || AuthorityError::Damaged(certificate_path(directory));
+        let key = KeyPair::from_pem(text).map_err(|_| damaged())?;
+        let certificate = CertificateDer::from_pem_slice(text.as_bytes()).map_err(|_| damaged())?;
+        Self::new(directory, certificate, key)
+    }
+
+    /// Writes `ca.pem`, unless it is that of this CA.
+    pub(super) fn write_certificate(&self) -> Result<(), AuthorityError> {
+        let (path, pem) = (self.ca_file(), pem_of(&self.certificate));
+        match std::fs::read(&path) {
+            Ok(found) if found == pem.as_bytes() => Ok(()),
+            _ => replace(&path, pem.as_bytes(), 0o644),
+        }
+    }
+}
