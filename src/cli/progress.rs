@@ -118,7 +118,7 @@ mod tests {
         let (lines, printed) = channel();
         let saying = std::thread::spawn(move || {
             say("begun".to_owned(), &receiver, Duration::from_millis(50), LONG, |line| {
-                drop(lines.send(line.to_owned()))
+                drop(lines.send(line.to_owned()));
             });
         });
         assert_eq!(printed.recv().unwrap(), "three …");

@@ -34,7 +34,6 @@ use self::upkeep::Replaced;
 use super::answers;
 use super::error::Error;
 use super::installation::Installation;
-use super::watching::Watcher;
 use crate::config::Config;
 use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
@@ -156,14 +155,9 @@ impl Prepared {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
         }
         let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervised_doors, shutdown));
-        let (upgrades, upgrades_asked) = mpsc::channel(1);
+        let (upgrades, asked) = mpsc::channel(1);
         let running = Arc::new(Running {
-            watcher: Watcher::new(
-                kept.metrics.clone(),
-                kept.live.clone(),
-                installation.store.clone(),
-                supervisor.clone(),
-            ),
+            watcher: kept.watcher(&supervisor),
             config: ArcSwap::new(config.clone()),
             bound: bound_to,
             supervisor,
@@ -187,16 +181,7 @@ impl Prepared {
             upgrades,
             answers: watch::Sender::default(),
         });
-        Ok(Serving {
-            running,
-            metrics,
-            page,
-            upgrades: Some(upgrades_asked),
-            trigger,
-            doors,
-            accepting,
-            company,
-        })
+        Ok(Serving { running, metrics, page, upgrades: Some(asked), trigger, doors, accepting, company })
     }
 }
 

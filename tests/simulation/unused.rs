@@ -6,8 +6,9 @@ use std::path::Path;
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
     Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword, Authorization,
-    ChangeStore, CountStore, DeviceMessages, DeviceStore, GrantCount, Id, Limits, LinkStore, Linked,
-    SealedSetting, SealingLock, SettingStore, SignInLink, StoreError, TrailEntry, TrailStore,
+    ChangeStore, CountStore, DeviceMessages, DeviceStore, GrantCount, Id, InstanceStore, KeyTellingStore,
+    Limits, LinkStore, Linked, SealedSetting, SealingLock, SettingStore, ShortLived, ShortLivedKind,
+    ShortLivedStore, SignInLink, StoreError, TrailEntry, TrailStore,
 };
 use time::{Date, OffsetDateTime};
 
@@ -35,6 +36,19 @@ nothing! { ApiTokenStore:
     fn remove_api_token(&str, &Act) -> bool;
     fn note_api_token(&str, OffsetDateTime) -> ();
 }
+
+nothing! { ShortLivedStore:
+    fn clock() -> OffsetDateTime;
+    fn keep_shortly(&ShortLived, OffsetDateTime) -> ();
+    fn short_lived(ShortLivedKind, &str, OffsetDateTime) -> Option<ShortLived>;
+    fn take_short_lived(ShortLivedKind, &str, OffsetDateTime) -> Option<ShortLived>;
+    fn replace_short_lived(ShortLivedKind, &str, &[u8], &[u8]) -> bool;
+    fn use_short_lived(ShortLivedKind, &str, OffsetDateTime, OffsetDateTime) -> ();
+    fn all_short_lived() -> Vec<ShortLived>;
+}
+
+impl InstanceStore for Seat {}
+impl KeyTellingStore for Seat {}
 
 nothing! { DeviceStore:
     fn count_messages(&Id, &str, u32, OffsetDateTime) -> ();

@@ -22,6 +22,7 @@ fn settings(directory: &Path) -> TlsSettings {
         certificate: Some((directory.join("fullchain.pem"), directory.join("privkey.pem"))),
         hostnames: Vec::new(),
         state_directory: directory.join("state"),
+        shared: None,
     }
 }
 

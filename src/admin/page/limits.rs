@@ -108,7 +108,7 @@ async fn found(installation: &Installation, account: &str, name: &str) -> Result
     }
 }
 
-fn page(visitor: &Visitor, found: &Found, said: Option<Said>) -> Response {
+fn page(visitor: &Visitor, found: &Found, said: Option<&Said>) -> Response {
     let Found { account, name, typed } = found;
     let path = account_path(account);
     let content = html! {
@@ -125,8 +125,7 @@ fn page(visitor: &Visitor, found: &Found, said: Option<Said>) -> Response {
         }
     };
     let status = if said.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let frame =
-        Frame { title: "Limits", visitor, part: "/", said: said.as_ref().map(Said::shown), reload: None };
+    let frame = Frame { title: "Limits", visitor, part: "/", said: said.map(Said::shown), reload: None };
     (status, frame.around(&content)).into_response()
 }
 
@@ -142,7 +141,7 @@ pub(super) async fn change(
         Ok(change) => passwords::limit(&installation, &account, name, change).await,
         Err(error) => {
             let found = Found { account, name: name.to_owned(), typed };
-            return page(&posted.visitor, &found, Some(remedies::failed(&error)));
+            return page(&posted.visitor, &found, Some(&remedies::failed(&error)));
         }
     };
     let said = match limited {

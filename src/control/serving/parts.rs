@@ -20,6 +20,7 @@ use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::keys;
 use crate::control::providers::Legs;
+use crate::control::watching::Watcher;
 use crate::events::Teller;
 use crate::links::{Base, Links};
 use crate::metrics::Metrics;
@@ -27,6 +28,7 @@ use crate::oauth::{Client, Webhook};
 use crate::protocol::Promises;
 use crate::secret::Sealer;
 use crate::server::Sockets;
+use crate::shutdown::Supervisor;
 use crate::store::{Actor, Store};
 use crate::tls::{Acceptor, Connector, ConnectorError, Identity, SharedAuthority, TlsSettings};
 use crate::token::Tokens;
@@ -46,6 +48,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// What the metrics look up for each scrape.
+    pub(super) fn watcher(&self, supervisor: &Arc<Supervisor>) -> Watcher {
+        Watcher::new(self.metrics.clone(), self.live.clone(), self.store.clone(), supervisor.clone())
+    }
+
     pub(super) async fn new(installation: &Installation, page: Option<SocketAddr>) -> Result<Self, Error> {
         keys::tell(installation).await?;
         let Installation { store, sealer, .. } = installation;
