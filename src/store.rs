@@ -8,6 +8,7 @@
 mod absence;
 mod account;
 mod api_token;
+mod changes;
 mod contract;
 mod counts;
 mod dates;
@@ -37,9 +38,9 @@ pub use account::{
     Mailbox, MailboxTrouble, Verifier, fold, is_of_domain, takes_consent,
 };
 pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
+pub use changes::ChangeStore;
 pub use contract::{
-    AccountStore, AnswerStore, ChangeStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store,
-    TrailStore,
+    AccountStore, AnswerStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store, TrailStore,
 };
 pub use counts::{CountStore, GrantCount};
 #[cfg(test)]

@@ -1,0 +1,57 @@
+//! Changes that other processes make to the store and its database.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use async_trait::async_trait;
+use time::Date;
+
+use super::{Absence, Id, StoreError};
+
+/// Changes that other processes made to the store and its database.
+#[async_trait]
+pub trait ChangeStore: Send + Sync {
+    /// A number that changes whenever any process has written what sessions depend on: names, passwords, accounts,
+    /// grants in force, settings. Cheap.
+    async fn changes(&self) -> Result<i64, StoreError>;
+
+    /// Waits until the database says that another process has written, or that such a notice may be lost; for ever
+    /// where it cannot say so. Only a hint: [`ChangeStore::changes`] decides.
+    async fn news(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    /// Whether some accounts log in as last known while the database is away.
+    fn remembers_logins(&self) -> bool {
+        false
+    }
+
+    /// Whether the database says at once that another process has written; `None` where it never does.
+    fn hears_news(&self) -> Option<bool> {
+        None
+    }
+
+    /// The app passwords of accounts that are not disabled and have a grant in force, without those that ended
+    /// before `today` (UTC).
+    async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError>;
+
+    /// Checks whether the database is still the one that was opened, and opens another one in its place if that is
+    /// a store of ours. Until then, and while there is none, every other call fails.
+    async fn reopen(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Writes a copy of the store at one moment to `file`, which must not exist; other processes continue
+    /// meanwhile.
+    async fn copy_to(&self, file: &Path) -> Result<(), StoreError>;
+
+    /// Changes when another database has replaced the open one: rows that were read before are then invalid.
+    fn epoch(&self) -> u64 {
+        0
+    }
+
+    /// Why [`ChangeStore::reopen`] finds no usable database, if it finds none.
+    fn absence(&self) -> Option<Absence> {
+        None
+    }
+}
