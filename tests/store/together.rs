@@ -86,6 +86,15 @@ pub(crate) async fn charges_of_all_instances_add_up_and_what_is_taken_back_is_ta
         left.sort_unstable();
         (left, look.mark)
     };
+    // A transaction in another database of the server can make a look read a row twice.
+    let settled = async |store: &Arc<dyn Store>, mut mark| {
+        loop {
+            match left(store, mark).await {
+                (owed, next) if owed.is_empty() => return next,
+                (_, next) => mark = next,
+            }
+        }
+    };
     // Both at once, and a bucket beside it.
     let beside = Owed { tier: 2, bucket: i64::MAX, millis: 5_000 };
     let (here, there) = ([pair(240_000), beside], [pair(30_000)]);
@@ -94,12 +103,13 @@ pub(crate) async fn charges_of_all_instances_add_up_and_what_is_taken_back_is_ta
     let (owed, mark) = left(&other, 0).await;
     let [(1, -7, millis), (2, i64::MAX, _)] = owed[..] else { panic!("{owed:?}") };
     assert!((260_000..=270_000).contains(&millis), "{millis}");
-    assert!(left(&other, mark).await.0.is_empty(), "nothing has changed");
+    let mark = crate::common::within("a look that finds no change", settled(&other, mark)).await;
 
     other.tell_owed(&[pair(-60_000)]).await.unwrap();
     let (owed, mark) = left(&one, mark).await;
     let [(1, -7, millis)] = owed[..] else { panic!("{owed:?}") };
     assert!((200_000..=210_000).contains(&millis), "{millis}");
+    let mark = crate::common::within("a look that finds no change", settled(&one, mark)).await;
     one.tell_owed(&[pair(-500_000), Owed { tier: 1, bucket: 8, millis: -1 }]).await.unwrap();
     let (owed, _) = left(&other, mark).await;
     let [(1, -7, millis)] = owed[..] else { panic!("nothing is taken from what is full: {owed:?}") };
