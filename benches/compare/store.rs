@@ -32,7 +32,7 @@ pub async fn run() {
     }
     let unasked = idle(&fleets[1]).await;
     quiet(&fleets[1], unasked).await;
-    beside(&fleets, rounds, logins).await;
+    beside(&fleets, rounds, logins, unasked).await;
     together(&[&fleets[1], &fleets[3]], rounds, logins).await;
     refreshes(&fleets[..2], (logins / 4).max(PEOPLE), unasked).await;
 }
@@ -70,8 +70,8 @@ async fn quiet(fleet: &Fleet<'_>, unasked: [f64; 4]) {
     );
 }
 
-/// One instance, either store, few and many accounts.
-async fn beside(fleets: &[Fleet<'_>], rounds: u64, logins: usize) {
+/// One instance, either store, few and many accounts; `unasked` are a database's statements a second without logins.
+async fn beside(fleets: &[Fleet<'_>], rounds: u64, logins: usize, unasked: [f64; 4]) {
     let mut alone = vec![Vec::new(); fleets.len()];
     let mut eight = vec![Vec::new(); fleets.len()];
     let mut counted = vec![[0.0; 5]; fleets.len()];
@@ -102,6 +102,7 @@ async fn beside(fleets: &[Fleet<'_>], rounds: u64, logins: usize) {
     for (at, fleet) in fleets.iter().enumerate() {
         let done = (logins / 8 * 8) as f64 * rounds as f64;
         let [read, note, asked, other, seconds] = counted[at];
+        let others = asked.min(unasked[2] * seconds);
         println!(
             "| {} | {} | {:.3} | {:.3} | {:.2} | {:.3} | {:.3} | {:.1} |",
             fleet.name,
@@ -109,7 +110,7 @@ async fn beside(fleets: &[Fleet<'_>], rounds: u64, logins: usize) {
             of(&eight[at], |cost| cost.cpu),
             of(&eight[at], |cost| cost.database),
             of(&alone[at], |cost| cost.took),
-            (read + asked) / done,
+            (read + asked - others) / done,
             note / done,
             other / seconds / fleet.instances.len() as f64,
         );
