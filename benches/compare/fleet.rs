@@ -106,6 +106,14 @@ impl<'a> Fleet<'a> {
         Self { name: "PostgreSQL", accounts, site, database, instances, people }
     }
 
+    /// Waits until the instances have read all accounts, as each does after its start, and does at once what the server does
+    /// by itself within minutes after that.
+    pub async fn tidy(&self) {
+        let Some(database) = &self.database else { return };
+        accounts::settled(database.tree).await;
+        database.server.run(&database.server.url(&database.name), "VACUUM ANALYZE").await;
+    }
+
     pub fn database(&self) -> Option<Tree> {
         self.database.as_ref().map(|database| database.tree)
     }

@@ -28,6 +28,7 @@ pub async fn run() {
     }
     for fleet in &fleets {
         accounts::settled(fleet.instances[0].tree()).await;
+        fleet.tidy().await;
         eprintln!("{} with {} accounts is ready", fleet.name, fleet.accounts);
     }
     let unasked = idle(&fleets[1]).await;
