@@ -92,7 +92,6 @@ async fn beside(fleets: &[Fleet<'_>], rounds: u64, logins: usize, unasked: [f64;
         }
         eprintln!("round {round} of {rounds} of one instance");
     }
-    let of = |costs: &[Cost], figure: fn(&Cost) -> f64| median(&costs.iter().map(figure).collect::<Vec<_>>());
     println!(
         "\nOne instance, eight logins at once; LOGIN to OK: one at a time. Medians of {rounds} rounds in turn.\n"
     );
@@ -116,6 +115,15 @@ async fn beside(fleets: &[Fleet<'_>], rounds: u64, logins: usize, unasked: [f64;
             other / seconds / fleet.instances.len() as f64,
         );
     }
+    compare(&alone, &eight);
+}
+
+fn of(costs: &[Cost], figure: fn(&Cost) -> f64) -> f64 {
+    median(&costs.iter().map(figure).collect::<Vec<_>>())
+}
+
+/// Prints how many accounts compare with few, and PostgreSQL with SQLite, with the goals.
+fn compare(alone: &[Vec<Cost>], eight: &[Vec<Cost>]) {
     let ratio = |costs: &[Vec<Cost>], over: usize, under: usize, figure: fn(&Cost) -> f64| {
         of(&costs[over], figure) / of(&costs[under], figure)
     };
@@ -126,11 +134,11 @@ async fn beside(fleets: &[Fleet<'_>], rounds: u64, logins: usize, unasked: [f64;
         ("many ÷ few accounts, SQLite", 2, 0, "≤ 1.10"),
         ("many ÷ few accounts, PostgreSQL", 3, 1, "≤ 1.10"),
     ] {
-        let cpu = ratio(&eight, over, under, |cost| cost.cpu);
-        let took = ratio(&alone, over, under, |cost| cost.took);
+        let cpu = ratio(eight, over, under, |cost| cost.cpu);
+        let took = ratio(alone, over, under, |cost| cost.took);
         println!("| {name} | {cpu:.2} | {took:.2} | {goal} |");
     }
-    let database = ratio(&eight, 3, 1, |cost| cost.database);
+    let database = ratio(eight, 3, 1, |cost| cost.database);
     println!("| many ÷ few accounts, CPU of the database | {database:.2} | | ≤ 1.10 |");
 }
 
@@ -153,9 +161,7 @@ async fn together(fleets: &[&Fleet<'_>], rounds: u64, logins: usize) {
     println!("|---:|---:|---:|---:|---:|---:|");
     for among in INSTANCES {
         for (at, fleet) in fleets.iter().enumerate() {
-            let of = |figure: fn(&Cost) -> f64| {
-                median(&costs[&(at, among)].iter().map(figure).collect::<Vec<_>>())
-            };
+            let of = |figure| of(&costs[&(at, among)], figure);
             println!(
                 "| {among} | {} | {:.0} | {:.3} | {:.3} | {:.2} |",
                 fleet.accounts,
