@@ -13,14 +13,14 @@ use sandbox::Sandbox;
 
 /// Adds accounts with a grant, an alias and an app password each. None of their secrets opens, and no grant
 /// is due.
-const FILL: &str = "
+pub const FILL: &str = "
     CREATE TEMP TABLE more AS WITH RECURSIVE n(i) AS (SELECT (SELECT count(*) FROM accounts) UNION ALL SELECT i + 1 FROM n \
         WHERE i + 1 < COUNT) SELECT i FROM n;
     BEGIN;
     INSERT INTO grants (id, revision, provider, owner, owner_folded, scopes, refresh_token, access_token, access_expires_at, \
         state, authorized_at, refreshed_at)
         SELECT 'grant-number-' || i, 1, g.provider, 'user' || i, 'user' || i, g.scopes, g.refresh_token, g.access_token, \
-        g.access_expires_at, g.state, g.authorized_at, unixepoch() FROM (SELECT * FROM grants WHERE owner NOT LIKE 'user%') g, more;
+        g.access_expires_at, g.state, g.authorized_at, unixepoch() FROM (SELECT * FROM grants WHERE owner NOT LIKE 'user%' LIMIT 1) g, more;
     INSERT INTO accounts (id, name, grant_id) \
         SELECT 'account-number-' || i, 'user' || i || '@example.com', 'grant-number-' || i FROM more;
     INSERT INTO login_names SELECT 'user' || i || '@example.com', 'user' || i || '@example.com', 'account-number-' || i FROM more;
@@ -41,11 +41,7 @@ pub async fn run() {
     );
     let most = setting("ACCOUNTS", 100_000);
     for count in [1_000, 10_000, 100_000].into_iter().filter(|count| *count <= most) {
-        let sql = FILL.replace("COUNT", &count.to_string());
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(site.state().join("store.sqlite"));
-        let mut database = options.connect().await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut database).await.unwrap();
-        drop(database);
+        fill(&site, count).await;
 
         let start = Instant::now();
         let serving = site.serve().await;
@@ -73,6 +69,14 @@ pub async fn run() {
     }
 }
 
+/// Fills a store in SQLite up to `count` accounts.
+pub async fn fill(site: &Site, count: u64) {
+    let sql = FILL.replace("COUNT", &count.to_string());
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(site.state().join("store.sqlite"));
+    let mut database = options.connect().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut database).await.unwrap();
+}
+
 /// Seconds and KiB of `tokens list --json`; its output is read while it is produced.
 async fn list(site: &Site, count: u64) -> (f64, f64) {
     let start = Instant::now();
@@ -97,7 +101,7 @@ async fn list(site: &Site, count: u64) -> (f64, f64) {
 }
 
 /// Waits until the process has finished its reads after the start.
-async fn settled(tree: Tree) {
+pub async fn settled(tree: Tree) {
     let mut before = tree.cpu();
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;

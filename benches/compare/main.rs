@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench compare` measures each of them several times in turn and prints medians and ratios.
 //! `-- --crowd` measures up to 10,000 sessions, and 10,000 logins at once after an outage. `-- --accounts`
-//! measures the costs that grow with the accounts in the store. `-- --soak SECONDS` runs mixed sessions and
+//! measures the costs that grow with the accounts in the store, `-- --store` PostgreSQL beside SQLite. `-- --soak SECONDS` runs mixed sessions and
 //! fails if memory or descriptors grow. `scripts/bench` and `scripts/soak` first install missing programs.
 //! Everything uses the loopback interface and is removed at the end.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a bench that fails stops")]
@@ -12,11 +12,15 @@ mod accounts;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod crowd;
+mod fleet;
 mod load;
 mod measure;
 mod peers;
 mod plot;
+#[path = "../../tests/postgres_server/mod.rs"]
+mod postgres_server;
 mod soak;
+mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,13 +51,16 @@ async fn main() {
         [] => table().await,
         ["--crowd"] => crowd::run().await,
         ["--accounts"] => accounts::run().await,
+        ["--store"] => store::run().await,
         ["--ours", what] => ours(what).await,
         ["--distance"] => {
             let (site, password) = site().await;
             distance(&site, &password).await;
         }
         ["--soak", seconds] => soak::run(Duration::from_secs(seconds.parse().unwrap())).await,
-        _ => panic!("usage: compare [--crowd | --accounts | --ours FIGURE | --distance | --soak SECONDS]"),
+        _ => panic!(
+            "usage: compare [--crowd | --accounts | --store | --ours FIGURE | --distance | --soak SECONDS]"
+        ),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The resource use of a process tree: CPU from /proc/PID/stat, memory from smaps_rollup.
 
+use std::collections::HashMap;
 use std::fs;
 
 /// A process and its descendants.
@@ -32,6 +33,25 @@ impl Tree {
             .sum();
         // USER_HZ is 100 on every supported Linux.
         ticks as f64 / 100.0
+    }
+
+    /// The time of each living thread on a processor so far, in nanoseconds; for figures that hundredths of a second are
+    /// too coarse for.
+    pub fn threads(self) -> HashMap<u32, u64> {
+        let threads_of = |pid: u32| fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let time_of = |thread: &fs::DirEntry| {
+            let id = thread.file_name().to_str()?.parse().ok()?;
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            Some((id, text.split_whitespace().next()?.parse().ok()?))
+        };
+        self.members().into_iter().flat_map(threads_of).filter_map(|thread| time_of(&thread)).collect()
+    }
+
+    /// Seconds on a processor since `before`, of the threads that live still.
+    pub fn since(self, before: &HashMap<u32, u64>) -> f64 {
+        let now = self.threads();
+        let spent = now.iter().map(|(id, time)| time - before.get(id).copied().unwrap_or(0)).sum::<u64>();
+        spent as f64 / 1e9
     }
 
     /// Proportional set size in KiB.

@@ -123,14 +123,19 @@ impl Drop for Peer {
 
 /// The proxy for `site`.
 pub async fn proxy(site: &Site, password: &str) -> Peer {
-    let ready_file = site.home.path().join("ready.json");
+    instance(&site.config, password).await
+}
+
+/// The proxy with this configuration, beside which its log lies.
+pub async fn instance(config: &Path, password: &str) -> Peer {
+    let ready_file = config.with_extension("ready");
     let _ = std::fs::remove_file(&ready_file);
-    let log = std::fs::File::create(site.home.path().join("log")).unwrap();
+    let log = std::fs::File::create(config.with_extension("log")).unwrap();
     // Set to compare another build.
     let program = std::env::var_os("PROXY").unwrap_or(env!("CARGO_BIN_EXE_imap-oauth-proxy").into());
-    let child = Command::new(program)
+    let mut child = Command::new(program)
         .arg("--config")
-        .arg(&site.config)
+        .arg(config)
         .args(["serve", "--ready-file"])
         .arg(&ready_file)
         .stdin(Stdio::null())
@@ -139,6 +144,10 @@ pub async fn proxy(site: &Site, password: &str) -> Peer {
         .spawn()
         .unwrap();
     while !ready_file.exists() {
+        if let Some(status) = child.try_wait().unwrap() {
+            let words = std::fs::read_to_string(config.with_extension("log")).unwrap();
+            panic!("the proxy did not start ({status}): {words}");
+        }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let ready: serde_json::Value =

@@ -60,13 +60,12 @@ impl Accounts {
             *seen = before;
             return Ok(());
         }
-        // Without sessions nothing needs checking, and with many accounts the query is long. A later session
-        // sets the flag.
+        // Without sessions nothing needs checking. A later session sets the flag.
         if looked_at.is_empty() {
             *seen = Some(now);
             return Ok(());
         }
-        let mut in_force = self.store.passwords_in_force(today).await?;
+        let mut in_force = self.store.passwords_in_force(&looked_at, today).await?;
         in_force.extend(self.devices_in_force().await?);
         let ended = self.sessions.end_others(&looked_at, &in_force);
         if ended > 0 {

@@ -31,9 +31,9 @@ pub trait ChangeStore: Send + Sync {
         None
     }
 
-    /// The app passwords of accounts that are not disabled and have a grant in force, without those that ended
+    /// Those of the app passwords `of` whose accounts are not disabled and have a grant in force, without those that ended
     /// before `today` (UTC).
-    async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError>;
+    async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError>;
 
     /// Checks whether the database is still the one that was opened, and opens another one in its place if that is
     /// a store of ours. Until then, and while there is none, every other call fails.

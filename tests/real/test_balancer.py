@@ -1,8 +1,11 @@
 """Behind HAProxy and nginx, with and without the PROXY protocol, for reading and for sending."""
 
+import http.server
 import imaplib
 import smtplib
 import ssl
+import threading
+import time
 
 from letter import RECIPIENTS, SENDER, letter
 from parts.balancer import Balancer
@@ -100,6 +103,52 @@ class Believed(Balanced):
                 self.read_through(balancer, "any")
             balancer.stop()
         self.proxy.wait_for_log("127.0.0.1 stands in proxy_protocol and sent no PROXY protocol header")
+
+
+class Readiness(http.server.BaseHTTPRequestHandler):
+    """Answers `status`, and counts who asks for what."""
+
+    status = 503
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *words):
+        pass
+
+
+class OfCompose(Balanced):
+    """The configuration that packaging/compose.yaml uses."""
+
+    proxy_options = Believed.proxy_options
+
+    def test_an_instance_that_is_ready_gets_the_clients_addresses(self):
+        self.proxy.config.write_text('metrics.address = "127.0.0.1:0"\n' + self.proxy.config.read_text())
+        password = self.authorize_and_serve()
+        ready = self.proxy.ready["metrics"].rsplit(":", 1)[1].rstrip("/")
+        balancer = self.balance(Balancer.of_compose(self.work, self.proxy.port, ready))
+        # Long enough for several checks.
+        for _ in range(8):
+            self.read_through(balancer, password)
+        self.assert_named("imap")
+        self.assertNotIn(" WARN ", self.proxy.log())
+
+    def test_an_instance_that_is_not_ready_gets_no_connection(self):
+        password = self.authorize_and_serve()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Readiness)
+        server.asked = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        balancer = self.balance(Balancer.of_compose(self.work, self.proxy.port, server.server_port))
+        end = time.monotonic() + DEADLINE
+        while len(server.asked) < 4 and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertEqual(set(server.asked), {"/readyz"})
+        with self.assertRaises((OSError, imaplib.IMAP4.error)):
+            self.read_through(balancer, password)
 
 
 class NotAskedFor(Balanced):

@@ -104,6 +104,6 @@ nothing! { TrailStore:
 
 nothing! { ChangeStore:
     fn changes() -> i64;
-    fn passwords_in_force(Date) -> HashSet<Id>;
+    fn passwords_in_force(&HashSet<Id>, Date) -> HashSet<Id>;
     fn copy_to(&Path) -> ();
 }

@@ -191,9 +191,9 @@ impl ChangeStore for Failing {
         self.inner.news().await;
     }
 
-    async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
+    async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError> {
         self.meets("passwords_in_force")?;
-        self.inner.passwords_in_force(today).await
+        self.inner.passwords_in_force(of, today).await
     }
 
     async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {

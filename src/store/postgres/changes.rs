@@ -36,8 +36,8 @@ impl ChangeStore for Postgres {
         Some(self.news.arrive())
     }
 
-    async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
-        in_force(&self.pool()?, today).await
+    async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError> {
+        in_force(&self.pool()?, of, today).await
     }
 
     /// The copy is a store in SQLite, which moves into PostgreSQL like any other one.

@@ -14,6 +14,14 @@ macro_rules! JSON_NAMES {
 }
 pub(super) use JSON_NAMES;
 
+// The texts of a JSON array, as rows.
+macro_rules! LISTED {
+    ($parameter:literal) => {
+        concat!("SELECT json_array_elements_text(", $parameter, "::json)")
+    };
+}
+pub(super) use LISTED;
+
 /// Puts the trouble $3 of door $1 beside those of other doors of account $2.
 pub(super) const SET_TROUBLE: &str = "UPDATE accounts SET troubles = \
      (troubles::jsonb || jsonb_build_object($1, $3::jsonb))::text WHERE id = $2";

@@ -35,7 +35,8 @@ macro_rules! page_by {
     ($column:literal) => {
         concat!(
             STATUS!($column),
-            " WHERE g.id > $1 GROUP BY g.id HAVING count(a.id) > 0 ORDER BY g.id LIMIT $2"
+            // Said of both tables, because PostgreSQL reads the second one from its beginning otherwise.
+            " AND a.grant_id > $1 WHERE g.id > $1 GROUP BY g.id HAVING count(a.id) > 0 ORDER BY g.id LIMIT $2"
         )
     };
 }

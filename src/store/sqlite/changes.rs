@@ -30,8 +30,8 @@ impl ChangeStore for Sqlite {
         Ok(epoch.wrapping_shl(32).wrapping_add(version))
     }
 
-    async fn passwords_in_force(&self, today: Date) -> Result<HashSet<Id>, StoreError> {
-        in_force(&self.pool()?, today).await
+    async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError> {
+        in_force(&self.pool()?, of, today).await
     }
 
     async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {

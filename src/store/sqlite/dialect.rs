@@ -16,6 +16,14 @@ macro_rules! JSON_NAMES {
 }
 pub(super) use JSON_NAMES;
 
+// The texts of a JSON array, as rows.
+macro_rules! LISTED {
+    ($parameter:literal) => {
+        concat!("SELECT value FROM json_each(", $parameter, ")")
+    };
+}
+pub(super) use LISTED;
+
 /// Puts the trouble $3 of door $1 beside those of other doors of account $2.
 pub(super) const SET_TROUBLE: &str =
     "UPDATE accounts SET troubles = json_set(troubles, '$.' || $1, json($3)) WHERE id = $2";

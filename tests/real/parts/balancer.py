@@ -51,6 +51,29 @@ class Balancer:
         return cls(lambda port: _write(config, HAPROXY, port=port, behind=behind, options=options), ["haproxy", "-db", "-f", config])
 
     @classmethod
+    def of_compose(cls, root: Path, behind, ready):
+        """packaging/compose/haproxy.cfg, with one instance in place of the containers; `ready` is the port of its /readyz."""
+        config = root / "haproxy.cfg"
+        shipped = Path(__file__).parents[3] / "packaging/compose/haproxy.cfg"
+
+        def write(port):
+            text = shipped.read_text()
+            for theirs, ours in (
+                ("bind :1993", f"bind 127.0.0.1:{port}"),
+                ("bind :1465", f"bind 127.0.0.1:{free_port()}"),
+                ("server-template proxy 8 proxy:1993", f"server one 127.0.0.1:{behind}"),
+                ("server-template proxy 8 proxy:1465", f"server one 127.0.0.1:{behind}"),
+                ("check port 9993 inter 2s", f"check port {ready} inter 50ms"),
+                (" resolvers docker init-addr none", ""),
+                ("maxconn 20000", "maxconn 100"),
+            ):
+                assert theirs in text, theirs
+                text = text.replace(theirs, ours)
+            config.write_text(text)
+
+        return cls(write, ["haproxy", "-db", "-f", config])
+
+    @classmethod
     def nginx(cls, root: Path, behind, header="on"):
         config = root / "nginx.conf"
         write = lambda port: _write(config, NGINX, root=root, port=port, behind=behind, header=header)
