@@ -173,11 +173,10 @@ impl Provider {
         if before.by.is_dead() {
             return Some("the process died");
         }
+        // An outage that all processes have at once is no such reason.
         let is_away = before.by.was_away_within(Duration::from_secs(60));
-        audit.was_taken_over(&grant, &before.by.name, before.sent).then_some(match is_away {
-            true => "the process was taken for dead",
-            false => "the database was away",
-        })
+        (is_away && audit.was_taken_over(&grant, &before.by.name, before.sent))
+            .then_some("the process was taken for dead")
     }
 
     pub(crate) fn answered(&mut self, number: usize, in_time: bool) {

@@ -21,6 +21,8 @@ use crate::unused::no;
 /// The pause between two signs of life, and how old one may be where a lease is taken: `store/postgres/holder.rs`.
 const BEAT: Duration = Duration::from_secs(5);
 const GOOD_FOR: Duration = Duration::from_secs(10);
+const CONTACT: Duration = Duration::from_secs(15);
+const FORGOTTEN_AFTER: i64 = 86_400;
 
 /// The store of one process.
 pub(crate) struct Seat {
@@ -28,6 +30,8 @@ pub(crate) struct Seat {
     database: Arc<Mutex<Database>>,
     /// The last sign of life, once the process has been a holder.
     beaten: Mutex<Option<Instant>>,
+    /// The first sign of life after the last break.
+    since: Mutex<Option<Instant>>,
     /// The records of logins, and when they were read.
     known: Mutex<BTreeMap<String, (Instant, LoginRecord)>>,
     /// Whether the last record came from memory.
@@ -42,6 +46,7 @@ impl Seat {
             process: process.clone(),
             database: database.clone(),
             beaten: Mutex::default(),
+            since: Mutex::default(),
             known: Mutex::default(),
             recalled: AtomicBool::new(false),
             once_held: Mutex::default(),
@@ -90,17 +95,24 @@ impl Seat {
             Ok(())
         })
         .await?;
-        *self.beaten.lock().unwrap() = Some(at);
+        let before = self.beaten.lock().unwrap().replace(at);
+        if before.is_none_or(|before| at.duration_since(before) > GOOD_FOR) {
+            *self.since.lock().unwrap() = Some(at);
+        }
         Ok(name)
     }
 
-    /// Gives signs of life, once there was a first one.
+    /// As `dead_after` of `store/postgres/holder.rs`.
+    fn dead_after(&self) -> i64 {
+        let is_believed = self.since.lock().unwrap().is_some_and(|since| since.elapsed() >= CONTACT);
+        if is_believed { DEAD_AFTER } else { FORGOTTEN_AFTER }
+    }
+
+    /// Gives signs of life, from the start, as an instance that joins the others.
     pub(crate) async fn live(&self) {
         loop {
+            let _ = self.beat().await;
             tokio::time::sleep(BEAT).await;
-            if self.known_holder().is_some() {
-                let _ = self.beat().await;
-            }
         }
     }
 
@@ -288,10 +300,10 @@ impl LeaseStore for Seat {
             return Ok(true);
         }
         self.own().await?;
-        let process = self.process.clone();
+        let (process, dead_after) = (self.process.clone(), self.dead_after());
         let taken = self
             .call("take_lease", true, |database| {
-                Ok(database.take_lease(&process, grant, (now, until), DEAD_AFTER))
+                Ok(database.take_lease(&process, grant, (now, until), dead_after))
             })
             .await?;
         if goes_on && taken {

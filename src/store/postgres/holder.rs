@@ -3,6 +3,10 @@
 //! A holder whose last sign is older than [`DEAD_AFTER`] counts as dead, by the clock of the database. A process that was
 //! suspended so long discards nothing: it writes with the revision that it read, which fails where another process was
 //! faster.
+//!
+//! After an outage of the database every holder looks dead, and one of them may keep a rotated token that it could not
+//! store. So a process believes in a death only when it has reached the database for [`CONTACT`] without a break: by
+//! then the living have given a sign.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +23,9 @@ const BEAT: Duration = Duration::from_secs(5);
 const GOOD_FOR: Duration = Duration::from_secs(10);
 /// Without a sign for so many seconds a holder is dead.
 pub(super) const DEAD_AFTER: i64 = 30;
+/// So long a process has reached the database before it takes the lease of a silent holder: a sign comes every
+/// [`BEAT`], and a connection that was lost has to be made again.
+const CONTACT: Duration = Duration::from_secs(15);
 /// Rows of the dead are removed after this many seconds.
 const FORGOTTEN_AFTER: i64 = 86_400;
 
@@ -34,6 +41,8 @@ struct Own {
     name: String,
     /// The last sign that the database has.
     beaten: Instant,
+    /// The first sign after the last break.
+    since: Instant,
     beating: AbortHandle,
 }
 
@@ -49,6 +58,12 @@ impl Holder {
     /// The name of this process, if it has taken a lease.
     pub(super) fn known(&self) -> Option<String> {
         self.with(|own| own.as_ref().map(|own| own.name.clone()))
+    }
+
+    /// After how many seconds without a sign another holder is dead to this process.
+    pub(super) fn dead_after(&self) -> i64 {
+        let is_believed = self.with(|own| own.as_ref().is_some_and(|own| own.since.elapsed() >= CONTACT));
+        if is_believed { DEAD_AFTER } else { FORGOTTEN_AFTER }
     }
 
     /// The name of this process, which has just given a sign of life.
@@ -74,8 +89,9 @@ impl Holder {
                         }
                     }
                 });
-                let new = Own { name: name.clone(), beaten: Instant::now(), beating: beating.abort_handle() };
-                *own = Some(new);
+                let now = Instant::now();
+                let beating = beating.abort_handle();
+                *own = Some(Own { name: name.clone(), beaten: now, since: now, beating });
                 name
             }
         }))
@@ -92,6 +108,9 @@ impl Holder {
         sqlx::query(sql).bind(FORGOTTEN_AFTER).execute(&self.pool).await?;
         self.with(|own| {
             if let Some(own) = own {
+                if at.duration_since(own.beaten) > GOOD_FOR {
+                    own.since = at;
+                }
                 own.beaten = at;
             }
         });

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::Postgres;
-use super::holder::DEAD_AFTER;
 use crate::store::{Id, LeaseStore, StoreError};
 
 #[async_trait]
@@ -31,7 +30,7 @@ impl LeaseStore for Postgres {
             .bind(now.unix_timestamp())
             .bind((until - now).whole_seconds())
             .bind(&grant.0)
-            .bind(DEAD_AFTER)
+            .bind(self.holder.dead_after())
             .execute(&pool)
             .await?;
         Ok(done.rows_affected() == 1)
