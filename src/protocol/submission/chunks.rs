@@ -113,7 +113,14 @@ impl Chunks {
             accepted += u32::from(answered == Some(self.replies) && (200..=299).contains(&code));
         }
         match (&self.expects, code) {
-            (Expects::Command | Expects::Message, 354) => self.expects = Expects::Message,
+            (Expects::Command | Expects::Message, 354) => {
+                self.expects = Expects::Message;
+                // Nothing may follow DATA before this reply (RFC 2920), so what did is the message, or is no message
+                // that an honest device sends.
+                accepted += u32::try_from(self.last.len()).unwrap_or(u32::MAX);
+                self.last.clear();
+                self.commands = self.replies;
+            }
             // The provider has taken the end of the message from something else than a dot.
             (Expects::Message, _) => {
                 self.expects = Expects::Command;
@@ -179,6 +186,15 @@ mod tests {
         assert_eq!(counted(&[&data[..], &replies].concat()), 0);
         assert_eq!(counted(&[&data[..], &replies, &["250"]].concat()), 1);
         assert_eq!(counted(&["DATA\r\n", "503", "BDAT 1 LAST\r\nx", "250"]), 1, "no message was asked for");
+    }
+
+    #[test]
+    fn a_message_that_did_not_wait_for_its_354_hides_no_later_ones() {
+        let one = ["BDAT 5 LAST\r\nhello", "250"];
+        let lines = format!("DATA\r\n{}.\r\n", "line\r\n".repeat(5_000));
+        assert_eq!(counted(&[&[lines.as_str(), "354", "250"][..], &one, &one].concat()), 2);
+        let hidden = format!("{lines}BDAT 1 LAST\r\nx");
+        assert_eq!(counted(&[&[hidden.as_str(), "354", "250", "250"][..], &one].concat()), 2);
     }
 
     #[test]
