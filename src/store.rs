@@ -187,8 +187,9 @@ pub enum StoreError {
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// How PostgreSQL's codes begin for: shutting down, a lost connection, a standby, no more connections.
-const AWAY: [&str; 4] = ["57P", "08", "25006", "53300"];
+/// How PostgreSQL's codes begin for what time mends: an operator's act or a deadline, a lost connection, a standby, no
+/// more room or connections, a deadlock, a transaction or a lock that took too long, a disk that failed.
+const AWAY: [&str; 8] = ["57", "08", "25006", "53", "40", "25P03", "55P03", "58"];
 
 /// Whether the connection failed, and not the statement. SQLite has none.
 fn is_lost(error: &sqlx::Error) -> bool {

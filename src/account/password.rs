@@ -179,7 +179,6 @@ fn chosen(known: &[AppPassword]) -> impl Iterator<Item = (&AppPassword, &str)> {
     })
 }
 
-/// The hash key from the store, made if it does not exist.
 /// The key that hashes what failed logins are charged to, the same on every instance.
 pub(super) async fn attempts_key(store: &dyn Store, sealer: &Sealer) -> Result<hmac::Key, PasswordError> {
     hash_key(store, sealer, ATTEMPTS_KEY_SETTING).await

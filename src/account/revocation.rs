@@ -9,6 +9,8 @@ use crate::secret::Sealer;
 
 /// A revocation ends running sessions within five seconds: this pause plus the farewell.
 const REVOCATION_POLL: Duration = Duration::from_secs(1);
+/// The pause where the database tells of one change after the other.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The state at the last look. The date belongs to it because a password's last day passes without a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,8 +36,10 @@ impl Accounts {
                 }
                 Err(_) => {}
             }
+            // Many changes at once are looked at together.
+            tokio::time::sleep(SHORTEST_PAUSE).await;
             tokio::select! {
-                () = tokio::time::sleep(REVOCATION_POLL) => {}
+                () = tokio::time::sleep(REVOCATION_POLL - SHORTEST_PAUSE) => {}
                 () = self.store.news() => {}
             }
         }

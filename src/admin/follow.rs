@@ -24,7 +24,7 @@ use crate::protocol::Door;
 use crate::store::Actor;
 
 /// How long an older process may take to report its sessions; then the start continues without them.
-const FIRST_COUNT: Duration = Duration::from_secs(2);
+const FIRST_COUNT: Duration = Duration::from_secs(5);
 /// The timeout of one write; a process that does not read gets no more.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 

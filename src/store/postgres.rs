@@ -214,6 +214,7 @@ impl Postgres {
     /// The lock is a transaction's, because a session's would stay with the server's end of a pooler.
     async fn keep_others_from_sealing(&self) -> Result<SealingLock, StoreError> {
         let mut transaction = self.pool()?.begin().await?;
+        transaction.waits();
         // A rotation of many grants takes longer than any statement may.
         for sql in ["SET LOCAL statement_timeout = 0", "SET LOCAL idle_in_transaction_session_timeout = 0"] {
             sqlx::query(sql).execute(&mut *transaction).await?;

@@ -227,3 +227,26 @@ async fn a_login_does_not_notice_that_all_its_connections_were_cut() {
     assert!(store.find(&name).await.unwrap().is_none(), "the answer of the database counts");
     assert!(store.passwords(&account.id).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_server_that_says_nothing_more_ends_each_call_and_is_used_again_when_it_goes_on() {
+    let server = Server::start();
+    let url = server.database().await;
+    let store: Arc<dyn Store> = Arc::new(Postgres::open(settings(&url)).await.unwrap());
+    let (account, grant) = contract::with_account(&store, "alice@example.com").await;
+    // A connection that was used a moment ago is not asked first.
+    let hanging = async {
+        for _ in 0..2 {
+            server.freeze();
+            let (changes, written) = tokio::join!(store.changes(), store.update_grant(&grant));
+            server.thaw();
+            assert!(matches!(changes, Err(StoreError::Away(_))), "{changes:?}");
+            assert!(matches!(written, Err(StoreError::Away(_))), "{written:?}");
+            while store.account_row(&account.id).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(150), hanging).await.expect("an end of each call");
+}

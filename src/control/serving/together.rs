@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
@@ -44,10 +45,10 @@ struct Seen {
 }
 
 /// Becomes an instance, and looks for the first time.
-async fn begin(kept: &Kept) {
+async fn begin(kept: &Kept, seen: &Mutex<Seen>) {
     let beginning = async {
         kept.store.join(&place()).await?;
-        look(kept, &mut Seen::default()).await
+        look(kept, &mut *seen.lock().await).await
     };
     match timeout(PATIENCE, beginning).await {
         Ok(Ok(())) => {}
@@ -70,9 +71,11 @@ impl Company {
         let supervisor = supervisor.until(&shutdown);
         let mut tasks = Vec::new();
         if kept.store.is_shared() {
-            begin(kept).await;
+            // Kept over a restart of the task: an instance that ended meanwhile still has to be forgotten.
+            let seen = Arc::new(Mutex::new(Seen::default()));
+            begin(kept, &seen).await;
             let (staying, telling) = (kept.clone(), kept.clone());
-            tasks.push(supervisor.start("instances", move || stay(staying.clone())));
+            tasks.push(supervisor.start("instances", move || stay(staying.clone(), seen.clone())));
             tasks.push(supervisor.start("gates of instances", move || tell_gates(telling.clone())));
         }
         Self { trigger, tasks }
@@ -101,8 +104,8 @@ fn place() -> String {
 }
 
 /// Tells, looks and answers until the future is dropped.
-pub(super) async fn stay(kept: Arc<Kept>) {
-    let mut seen = Seen::default();
+async fn stay(kept: Arc<Kept>, seen: Arc<Mutex<Seen>>) {
+    let mut seen = seen.lock().await;
     loop {
         let began = Instant::now();
         if seen.told.is_none_or(|told| began - told >= PAUSE) {

@@ -64,12 +64,18 @@ fn lifetime(value: Option<&Value>) -> Option<time::Duration> {
 }
 
 fn scopes(value: Option<&Value>) -> Option<Vec<String>> {
-    let scopes: Vec<String> = match value? {
-        Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
-        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+    let scopes: Vec<&str> = match value? {
+        Value::String(text) => text.split_whitespace().collect(),
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
         _ => return None,
     };
+    let scopes: Vec<_> = scopes.into_iter().filter(|scope| is_scope(scope)).map(str::to_owned).collect();
     Some(scopes).filter(|scopes| !scopes.is_empty())
+}
+
+/// Whether a text has only the characters of a scope (RFC 6749, section 3.3). Others cannot be stored in every database.
+fn is_scope(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 #[cfg(test)]
@@ -78,6 +84,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_scope_has_the_characters_of_the_rfc() {
+        assert_eq!(
+            scopes(Some(&json!("a\u{0}b https://mail.google.com/"))).unwrap(),
+            ["https://mail.google.com/"]
+        );
+        assert_eq!(scopes(Some(&json!(["a\"", "offline_access", "é"]))).unwrap(), ["offline_access"]);
+        assert!(scopes(Some(&json!("\u{0}"))).is_none());
+    }
 
     fn granted(answer: &Value) -> GrantedTokens {
         GrantedTokens::read(answer.as_object().unwrap(), OffsetDateTime::UNIX_EPOCH).unwrap()

@@ -26,13 +26,13 @@ const LIFETIME: Duration = Duration::from_secs(30 * 60);
 const OLDEST: i32 = 130_000;
 
 const TLS_CURE: &str = "; look at sslmode and sslrootcert in store.url";
-/// No statement and no wait for a lock takes longer, in milliseconds.
-const DEADLINES: &str = "SET statement_timeout = 10000; SET idle_in_transaction_session_timeout = 60000";
+/// No statement takes longer, with its waits for locks, and no transaction waits longer for the next one. In milliseconds.
+const DEADLINES: &str = "SET statement_timeout = 10000; SET idle_in_transaction_session_timeout = 10000";
 
 pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError> {
     let options = options(&settings.url, settings)?;
     let directness = Arc::new(Directness::default());
-    let (connecting, acquiring) = (directness.clone(), directness.clone());
+    let (connecting, acquiring, releasing) = (directness.clone(), directness.clone(), directness.clone());
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(CONNECTION_WAIT)
@@ -66,6 +66,13 @@ pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError
                 // A server that vanished says nothing at all.
                 let standby = tokio::time::timeout(FRESH, is_standby(connection)).await;
                 Ok(matches!(standby, Ok(Ok(false))))
+            })
+        })
+        .after_release(move |connection, _| {
+            let is_doubted = releasing.takes_doubt();
+            Box::pin(async move {
+                // sqlx asks every connection that is given back, without a deadline.
+                Ok(!is_doubted || matches!(tokio::time::timeout(FRESH, connection.ping()).await, Ok(Ok(()))))
             })
         })
         // No connection is made before the first statement, whose error is the one to show.

@@ -72,6 +72,10 @@ impl Postgres {
             }
             Err(error) => error,
         };
+        // What is damaged is no outage: a record from before might lack a limit that cannot be read.
+        if !matches!(error, StoreError::Away(_)) {
+            return Err(error);
+        }
         let Some(record) = self.known.recall(name, Instant::now()) else { return Err(error) };
         tracing::debug!("a login counts as last known, because the database is away: {error}");
         Ok(Some(record))
@@ -79,14 +83,16 @@ impl Postgres {
 
     /// Reads, on another connection where the one before is dead: after a restart of the server all that were open are.
     async fn read_again(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
-        let mut tries = 0;
+        let (began, mut tries) = (Instant::now(), 0);
         loop {
             let error = match self.read(name).await {
                 Ok(found) => return Ok(found),
                 Err(error) => error,
             };
             tries += 1;
-            if tries > CONNECTIONS || !self.pulse.feel(&error).await {
+            // A server that is slow is not asked once more: each question goes on there.
+            let is_late = began.elapsed() >= PATIENCE;
+            if !self.pulse.feel(&error).await || is_late || tries > CONNECTIONS {
                 return Err(error);
             }
         }

@@ -117,7 +117,7 @@ impl Listening {
     /// Listens until the connection ends. Not through a pooler that lends connections: one that listened would bring
     /// its notices to other clients, in the middle of their statements.
     async fn hear(&self) -> Result<(), sqlx::Error> {
-        if self.is_pools && connect::is_lent(&self.options).await? {
+        if self.is_pools && !self.pool.directness().is_proven() && connect::is_lent(&self.options).await? {
             self.complain();
             std::future::pending::<()>().await;
         }

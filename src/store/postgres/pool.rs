@@ -4,38 +4,64 @@
 //! belong to another client's statement, and what is set for a session counts for other clients. So until the
 //! database has proven that it hears this process by `LISTEN`, which no such pooler passes on, each statement has no
 //! name and a transaction around it, and deadlines are set for the transaction. That costs three round trips more.
+//!
+//! The server's deadlines end nothing where the server has vanished without a word, so each statement has one here, too.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use sqlx::error::BoxDynError;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Error, Execute, Executor, Postgres as Database, SqlStr, Transaction};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
-/// A transaction's own deadline, where the session has none.
-const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 10000";
+/// A transaction's own deadlines, where the session has none.
+const BEGIN: &str =
+    "BEGIN; SET LOCAL statement_timeout = 10000; SET LOCAL idle_in_transaction_session_timeout = 10000";
+/// Longer than the server's own deadline, which comes first where the server lives.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Longer than a rotation of the keys of a million grants.
+const FOR_LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether connections are the server's own.
 #[derive(Debug, Default)]
-pub(super) struct Directness(OnceLock<Instant>);
+pub(super) struct Directness {
+    proven: OnceLock<Instant>,
+    /// Whether a statement had no answer, so that a connection has to answer before it is used again.
+    is_doubted: AtomicBool,
+}
 
 impl Directness {
+    /// Whether connections are doubted; ends the doubt.
+    pub(super) fn takes_doubt(&self) -> bool {
+        self.is_doubted.swap(false, Ordering::SeqCst)
+    }
+
+    fn doubt(&self) -> Error {
+        self.is_doubted.store(true, Ordering::SeqCst);
+        std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+    }
+
     /// The server itself is at the other end, or a pooler that keeps a connection for a session.
     pub(super) fn prove(&self) {
-        self.0.get_or_init(Instant::now);
+        self.proven.get_or_init(Instant::now);
     }
 
     pub(super) fn is_proven(&self) -> bool {
-        self.0.get().is_some()
+        self.proven.get().is_some()
     }
 
     /// Whether it was proven after `moment`.
     pub(super) fn is_proven_after(&self, moment: Instant) -> bool {
-        self.0.get().is_some_and(|proven| *proven > moment)
+        self.proven.get().is_some_and(|proven| *proven > moment)
     }
 }
 
@@ -59,6 +85,18 @@ impl Pool {
         (*self.pool.connect_options()).clone()
     }
 
+    /// What a connection answered. One that did not is closed without a farewell, for which it might wait for ever.
+    fn judge<T>(
+        &self,
+        connection: PoolConnection<Database>,
+        answered: Result<Result<T, Error>, Elapsed>,
+    ) -> Result<T, Error> {
+        answered.unwrap_or_else(|_| {
+            drop(connection.detach());
+            Err(self.directness.doubt())
+        })
+    }
+
     pub(super) async fn begin(&self) -> Result<Writing, Error> {
         match self.directness.is_proven() {
             true => self.begin_with("BEGIN").await,
@@ -69,8 +107,14 @@ impl Pool {
     pub(super) async fn begin_with(&self, begin: &'static str) -> Result<Writing, Error> {
         // Read before, so that a transaction without a deadline uses no statement with a name.
         let is_direct = self.directness.is_proven();
-        let transaction = self.pool.begin_with(begin).await?;
-        Ok(Writing(Conversation { transaction, is_direct }))
+        let began = timeout(PATIENCE, self.pool.begin_with(begin)).await;
+        let transaction = began.unwrap_or_else(|_| Err(self.directness.doubt()))?;
+        Ok(Writing(Conversation {
+            transaction,
+            is_direct,
+            directness: self.directness.clone(),
+            patience: PATIENCE,
+        }))
     }
 }
 
@@ -82,14 +126,18 @@ impl<'c> Executor<'c> for &'_ Pool {
         'c: 'e,
         E: 'q + Execute<'q, Database>,
     {
-        if self.directness.is_proven() {
-            return self.pool.fetch_many(query);
-        }
         let pool = self.clone();
         let all = async move {
-            let mut transaction = pool.begin().await?;
-            let all: Vec<_> = transaction.fetch_many(query).try_collect().await?;
-            transaction.commit().await?;
+            let all: Vec<_> = if pool.directness.is_proven() {
+                let mut one = pool.pool.acquire().await?;
+                let answered = timeout(PATIENCE, one.fetch_many(query).try_collect()).await;
+                pool.judge(one, answered)?
+            } else {
+                let mut transaction = pool.begin().await?;
+                let all = transaction.fetch_many(query).try_collect().await?;
+                transaction.commit().await?;
+                all
+            };
             Ok::<_, Error>(stream::iter(all).map(Ok))
         };
         stream::once(all).try_flatten().boxed()
@@ -100,11 +148,13 @@ impl<'c> Executor<'c> for &'_ Pool {
         'c: 'e,
         E: 'q + Execute<'q, Database>,
     {
-        if self.directness.is_proven() {
-            return self.pool.fetch_optional(query);
-        }
         let pool = self.clone();
         async move {
+            if pool.directness.is_proven() {
+                let mut one = pool.pool.acquire().await?;
+                let answered = timeout(PATIENCE, one.fetch_optional(query)).await;
+                return pool.judge(one, answered);
+            }
             let mut transaction = pool.begin().await?;
             let row = transaction.fetch_optional(query).await?;
             transaction.commit().await?;
@@ -129,8 +179,14 @@ impl<'c> Executor<'c> for &'_ Pool {
 pub(super) struct Writing(Conversation);
 
 impl Writing {
+    /// Its statements may wait for a lock that another process needs for long.
+    pub(super) fn waits(&mut self) {
+        self.0.patience = FOR_LONG;
+    }
+
     pub(super) async fn commit(self) -> Result<(), Error> {
-        self.0.transaction.commit().await
+        let Conversation { transaction, directness, .. } = self.0;
+        timeout(PATIENCE, transaction.commit()).await.unwrap_or_else(|_| Err(directness.doubt()))
     }
 }
 
@@ -153,6 +209,8 @@ impl DerefMut for Writing {
 pub(super) struct Conversation {
     transaction: Transaction<'static, Database>,
     is_direct: bool,
+    directness: Arc<Directness>,
+    patience: Duration,
 }
 
 impl<'c> Executor<'c> for &'c mut Conversation {
@@ -163,10 +221,18 @@ impl<'c> Executor<'c> for &'c mut Conversation {
         'c: 'e,
         E: 'q + Execute<'q, Database>,
     {
-        match self.is_direct {
-            true => (&mut *self.transaction).fetch_many(query),
-            false => (&mut *self.transaction).fetch_many(Unnamed(query)),
-        }
+        let all = async move {
+            let Conversation { transaction, is_direct, directness, patience } = self;
+            let connection = &mut **transaction;
+            let asked = match is_direct {
+                true => connection.fetch_many(query),
+                false => connection.fetch_many(Unnamed(query)),
+            };
+            let all: Vec<_> =
+                timeout(*patience, asked.try_collect()).await.unwrap_or_else(|_| Err(directness.doubt()))?;
+            Ok::<_, Error>(stream::iter(all).map(Ok))
+        };
+        stream::once(all).try_flatten().boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
@@ -174,10 +240,16 @@ impl<'c> Executor<'c> for &'c mut Conversation {
         'c: 'e,
         E: 'q + Execute<'q, Database>,
     {
-        match self.is_direct {
-            true => (&mut *self.transaction).fetch_optional(query),
-            false => (&mut *self.transaction).fetch_optional(Unnamed(query)),
+        async move {
+            let Conversation { transaction, is_direct, directness, patience } = self;
+            let connection = &mut **transaction;
+            let asked = match is_direct {
+                true => connection.fetch_optional(query),
+                false => connection.fetch_optional(Unnamed(query)),
+            };
+            timeout(*patience, asked).await.unwrap_or_else(|_| Err(directness.doubt()))
         }
+        .boxed()
     }
 
     fn prepare_with<'e>(

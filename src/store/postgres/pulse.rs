@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::sync::Mutex;
 
 use super::connect::is_standby;
 use crate::store::StoreError;
@@ -25,11 +26,13 @@ pub(super) struct Pulse {
     /// Where it is, without the password.
     shown: String,
     is_away: AtomicBool,
+    /// When the server answered the last time.
+    last: Mutex<Option<Instant>>,
 }
 
 impl Pulse {
     pub(super) fn new(options: PgConnectOptions, shown: String) -> Arc<Self> {
-        Arc::new(Self { options, shown, is_away: AtomicBool::new(false) })
+        Arc::new(Self { options, shown, is_away: AtomicBool::new(false), last: Mutex::default() })
     }
 
     /// Fails at once while the database is away.
@@ -45,7 +48,7 @@ impl Pulse {
         if !matches!(failed, StoreError::Away(_)) || self.is_there().is_err() {
             return false;
         }
-        let Err(error) = self.knock().await else { return true };
+        let Err(error) = self.knock_once().await else { return true };
         if !self.is_away.swap(true, Ordering::SeqCst) {
             tracing::error!("{}: {failed}; {error}; only accounts that were seen lately log in", self.shown);
             let weak = Arc::downgrade(self);
@@ -62,6 +65,17 @@ impl Pulse {
             });
         }
         false
+    }
+
+    /// Knocks for all logins that failed at once: hundreds of connections would be refused for their number.
+    async fn knock_once(&self) -> Result<(), StoreError> {
+        let mut last = self.last.lock().await;
+        if last.is_some_and(|answered: Instant| answered.elapsed() < PAUSE) {
+            return Ok(());
+        }
+        self.knock().await?;
+        *last = Some(Instant::now());
+        Ok(())
     }
 
     /// Connects, and asks whether the server takes writes.
