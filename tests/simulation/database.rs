@@ -185,7 +185,10 @@ impl Database {
         }
         self.audit.writes(&row.grant, grant);
         let revision = row.grant.revision + 1;
+        let is_holder = name.is_some() && row.holder.as_deref() == name;
+        let before = row.grant.interrupted_at.filter(|_| !is_holder);
         row.grant = Grant { revision, ..in_seconds(grant) };
+        row.grant.interrupted_at = row.grant.interrupted_at.or(before);
         row.upkeep_at = due;
         self.release_lease(&grant.id, name);
         Ok(revision)

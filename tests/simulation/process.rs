@@ -115,9 +115,9 @@ impl Process {
         self.with(|state| Instant::now() < state.cut_until) && !self.world.is_calm()
     }
 
-    /// Whether the process was suspended or cut from the database within the last `time`.
-    pub(crate) fn was_away_within(&self, time: Duration) -> bool {
-        self.with(|state| state.paused_until.max(state.cut_until) + time > Instant::now())
+    /// Whether the process was suspended or cut from the database after `moment`.
+    pub(crate) fn was_away_after(&self, moment: Instant) -> bool {
+        self.with(|state| state.paused_until.max(state.cut_until) > moment)
     }
 
     pub(crate) fn jump(&self, off: time::Duration) {

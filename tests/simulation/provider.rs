@@ -174,7 +174,7 @@ impl Provider {
             return Some("the process died");
         }
         // An outage that all processes have at once is no such reason.
-        let is_away = before.by.was_away_within(Duration::from_secs(60));
+        let is_away = before.by.was_away_after(before.sent);
         (is_away && audit.was_taken_over(&grant, &before.by.name, before.sent))
             .then_some("the process was taken for dead")
     }

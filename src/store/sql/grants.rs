@@ -192,7 +192,8 @@ impl GrantStore for Backend {
 }
 
 /// Writes `grant` if it still has the revision that was read, and releases the lease of `holder`; returns whether
-/// it was written.
+/// it was written. Without the lease, which went to another process meanwhile, the mark of an interrupted refresh stays:
+/// the other process has perhaps spent the refresh token again.
 async fn write_grant(
     connection: impl sqlx::Executor<'_, Database = Driver>,
     grant: &Grant,
@@ -200,7 +201,8 @@ async fn write_grant(
 ) -> Result<bool, StoreError> {
     let sql = "UPDATE grants SET revision = revision + 1, provider = $1, owner = $2, owner_folded = $3, kind = $4, app_in_force = $5, scopes = $6, \
          refresh_token = $7, access_token = $8, access_expires_at = $9, state = $10, last_error = $11, cause_kind = $12, cause_code = $13, cure = $14, failed_at = $15, failures = $16, \
-         retry_at = $17, authorized_at = $18, refreshed_at = $19, refresh_expires_at = $20, interrupted_at = $21, \
+         retry_at = $17, authorized_at = $18, refreshed_at = $19, refresh_expires_at = $20, \
+         interrupted_at = CASE WHEN lease_holder = $22 THEN $21 ELSE coalesce($21, interrupted_at) END, \
          lease_until = CASE WHEN lease_holder = $22 THEN NULL ELSE lease_until END, \
          lease_holder = CASE WHEN lease_holder = $23 THEN NULL ELSE lease_holder END \
          WHERE id = $24 AND revision = $25";
