@@ -2,8 +2,8 @@
 
 pub(super) mod error;
 
-use super::audit::Deed;
 use self::error::KeysError;
+use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
 use crate::secret::{Key, KeyError, KeySource, Sealer, random_bytes, random_text};

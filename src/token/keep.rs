@@ -102,7 +102,9 @@ enum Newer {
 enum NotKept {
     #[error("{0}")]
     Store(StoreError),
-    #[error("what another instance has put there cannot be opened; copy the key file of that instance to this machine: {0}")]
+    #[error(
+        "what another instance has put there cannot be opened; copy the key file of that instance to this machine: {0}"
+    )]
     Unopened(SealError),
 }
 
@@ -119,7 +121,9 @@ async fn newer(inner: &Inner, id: &Id, spent: &Spent) -> Result<Newer, NotKept> 
 /// Whether `newer` still holds the right that was spent. Its refresh token may have been sealed anew with another key.
 fn is_same(sealer: &Sealer, newer: &Grant, spent: &Spent) -> Result<bool, SealError> {
     match (&newer.right, &spent.right) {
-        (Right::Person { refresh_token: newer }, Right::Person { refresh_token: old }) if newer == old => Ok(true),
+        (Right::Person { refresh_token: newer }, Right::Person { refresh_token: old }) if newer == old => {
+            Ok(true)
+        }
         (Right::Person { refresh_token }, Right::Person { .. }) => {
             let context = Grant::refresh_context(&newer.id);
             let opened = match sealer.open_text(&context, refresh_token) {
@@ -156,7 +160,11 @@ struct SealedTokens {
 
 /// Seals the tokens for the row that `grant` is. A person's row was opened under the lease, which tells the key in force;
 /// an application's may hold nothing sealed, so there the store is asked.
-async fn seal_for(inner: &Inner, grant: &Grant, tokens: &oauth::GrantedTokens) -> Result<SealedTokens, TokenFailure> {
+async fn seal_for(
+    inner: &Inner,
+    grant: &Grant,
+    tokens: &oauth::GrantedTokens,
+) -> Result<SealedTokens, TokenFailure> {
     if grant.right == Right::Application
         && let Ok(settings) = inner.store.sealed_settings().await
         && let Some(key) = settings.iter().filter_map(|setting| Sealer::key_of(&setting.value)).max()

@@ -12,7 +12,10 @@ pub(crate) enum KeysError {
         places.join(" and ")
     )]
     NotTold { key: u32, keys: KeySource, places: Vec<String>, seconds: u64 },
-    #[error("the store is sealed with key {key}, and {keys} here has {} alone, so nothing can be stored from here", list(has))]
+    #[error(
+        "the store is sealed with key {key}, and {keys} here has {} alone, so nothing can be stored from here",
+        list(has)
+    )]
     NotHere { key: u32, has: Vec<u32>, keys: KeySource },
     #[error("key {key} cannot be added: {error}")]
     NotAdded { key: u32, keys: KeySource, error: KeyError },
