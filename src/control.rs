@@ -41,5 +41,6 @@ pub(crate) use enrol::error::TableError;
 pub(crate) use error::{Error, LeftOut, Unproven};
 pub(crate) use import::error::ImportError;
 pub(crate) use installation::{Installation, Nothing};
+pub(crate) use keys::error::KeysError;
 pub(crate) use names::shape::{NameOf, OldName};
 pub(crate) use setup::error::SetupError;

@@ -21,6 +21,7 @@ mod clients;
 mod endpoint;
 mod failure;
 mod flight;
+mod keep;
 mod lease;
 mod pause;
 mod refresh;

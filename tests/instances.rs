@@ -4,6 +4,8 @@
 
 mod common;
 mod postgres_server;
+#[path = "instances/rotation.rs"]
+mod rotation;
 #[path = "instances/shared.rs"]
 mod shared;
 #[path = "instances/together.rs"]

@@ -135,3 +135,37 @@ async fn a_missing_key_is_one_clear_sentence() {
     let ran = site.run(&asked).await;
     assert!(ran.code == 1 && ran.err.contains("the key command false failed"), "{ran:?}");
 }
+
+#[tokio::test]
+async fn a_key_file_that_cannot_be_written_rotates_by_hand() {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // The program reads the file under a name whose directory takes no file, as that of a Secret in a cluster.
+    let site =
+        Site::with_config(Sandbox::builder().user(ALICE), "[store]\nkey_file = \"/proc/self/fd/0\"\n").await;
+    let keys = site.home.path().join("keys");
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&keys).unwrap();
+    let (old, new) = (openssl_like_key(), openssl_like_key().replace('B', "C"));
+    std::fs::write(&keys, format!("1 {old}\n")).unwrap();
+    let run = async |words: &[&str]| {
+        let mut command = site.command(words);
+        common::Ran::of(command.stdin(std::fs::File::open(&keys).unwrap()).output().await.unwrap())
+    };
+    assert_eq!(run(&["keys", "recipient"]).await.code, 0, "something is sealed");
+    let ran = run(&["keys", "rotate"]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    for said in
+        ["key 2 cannot be added", "`2 NEW-KEY`", "Secret", "openssl rand -base64 32", "run keys rotate again"]
+    {
+        assert!(ran.err.contains(said), "{said}: {ran:?}");
+    }
+    std::fs::write(&keys, format!("1 {old}\n2 {new}\n")).unwrap();
+    let ran = run(&["keys", "rotate"]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for said in ["Done. Nothing needs key 1 any more", "Remove its line from the key file"] {
+        assert!(ran.err.contains(said), "{said}: {ran:?}");
+    }
+    let ran = run(&["events", "list"]).await;
+    assert!(ran.out.contains("keys_rotated"), "{ran:?}");
+    std::fs::write(&keys, format!("2 {new}\n")).unwrap();
+    assert_eq!(run(&["keys", "recipient"]).await.code, 0, "the old key is not needed");
+}

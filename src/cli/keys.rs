@@ -3,7 +3,7 @@
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
-use crate::control::keys::{self, Rotated, RotationStep};
+use crate::control::keys::{self, Removed, Rotated, RotationStep};
 use crate::secret::bundle;
 
 #[derive(clap::Subcommand)]
@@ -43,10 +43,13 @@ fn progress(step: RotationStep<'_>) {
 fn finished(Rotated { current, retired, source, removed, is_shared }: &Rotated<'_>) {
     let gone = retired.iter().map(|id| format!("key {id}")).collect::<Vec<_>>().join(", ");
     print::words(&match removed {
-        true => format!(
+        Removed::Yes => format!(
             "Nothing needs {gone} any more; {source} holds key {current} alone. Backups of the store from before need the old one."
         ),
-        false => format!("Nothing needs {gone} any more; take it out of {source}."),
+        Removed::NotOurs => format!("Nothing needs {gone} any more; take it out of {source}."),
+        Removed::Failed(error) => format!(
+            "Done. Nothing needs {gone} any more, but it could not be removed: {error}. Remove its line from {source}."
+        ),
     });
     if *is_shared {
         print::words("The copies on other machines still hold the old key: copy the keys there once more.");

@@ -220,8 +220,8 @@ pub(crate) enum Error {
     // Keys.
     #[error("{keys} holds one key, and only you can add another")]
     ForeignKeys { keys: KeySource, current: u32 },
-    #[error("key {key} is in {keys} here and seals nothing yet, because it is missing from {}", places.join(" and from "))]
-    KeyNotEverywhere { key: u32, keys: KeySource, places: Vec<String> },
+    #[error(transparent)]
+    Keys(#[from] super::keys::error::KeysError),
     #[error("the old keys are kept, because they still seal {}", .0.join(", "))]
     KeysStillNeeded(Vec<String>),
     #[error("{what} cannot be opened, so the old key stays: {error}")]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::actors;
 use super::error::Error;
+use super::keys::error::KeysError;
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
 use crate::config::Config;
@@ -92,7 +93,23 @@ impl Installation {
     pub(crate) async fn sealing(&self) -> Result<SealingLock, Error> {
         let lock = self.store.lock_sealing().await?;
         self.sealer.reload()?;
+        if self.config.store.postgres.is_some() {
+            self.seal_as_the_store_does().await?;
+        }
         Ok(lock)
+    }
+
+    /// Lets the key seal that the store's settings have, which a rotation on another machine seals first. An older key
+    /// may be removed from that machine already, and what it seals would be lost.
+    async fn seal_as_the_store_does(&self) -> Result<(), Error> {
+        let Some((key, setting)) = in_force(&*self.store).await? else { return Ok(()) };
+        let has = self.sealer.key_ids();
+        if !has.contains(&key) {
+            return Err(KeysError::NotHere { key, has, keys: self.config.store.key.clone() }.into());
+        }
+        let not_opened = |error| Error::NotSealedHere { what: setting.key.clone(), error };
+        // What opens it seals from now on.
+        self.sealer.open(&setting.key, &setting.value).map(drop).map_err(not_opened)
     }
 
     /// Access tokens of this installation's grants, fetched through the clients of all providers.
@@ -168,11 +185,17 @@ impl Installation {
 
 /// Where machines share the store, lets only a key seal that sealed before: the newest may not be everywhere yet.
 async fn hold_back_newest(sealer: &Sealer, store: &dyn Store) -> Result<(), Error> {
-    let settings = store.sealed_settings().await?;
-    if let Some(id) = settings.iter().filter_map(|setting| Sealer::key_of(&setting.value)).max() {
+    if let Some((id, _)) = in_force(store).await? {
         sealer.seal_no_newer_than(id);
     }
     Ok(())
+}
+
+/// The newest key that the settings of a store are sealed with, and one of those settings; `None` if it has none.
+async fn in_force(store: &dyn Store) -> Result<Option<(u32, SealedSetting)>, Error> {
+    let settings = store.sealed_settings().await?;
+    let keyed = settings.into_iter().filter_map(|setting| Some((Sealer::key_of(&setting.value)?, setting)));
+    Ok(keyed.max_by_key(|(key, _)| *key))
 }
 
 /// Where the store of `config` is.

@@ -1,12 +1,18 @@
 //! The keys that seal the store, and this installation's key for bundles.
 
+pub(super) mod error;
+
+use self::error::KeysError;
 use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
-use crate::secret::{Key, KeySource, Sealer, random_bytes, random_text};
+use crate::secret::{Key, KeyError, KeySource, Sealer, random_bytes, random_text};
 use crate::shutdown::Uninterrupted;
 use crate::store::{Id, KeyTeller, ShortLived, SignInLink, StoreError, ToldKeys};
 
+/// So long an instance may take to answer: half a minute for a key command, and the time until it counts as dead.
+/// Meanwhile no instance can store a consent.
+const ANSWER_TIME: std::time::Duration = std::time::Duration::from_secs(60);
 /// Resealing a grant takes milliseconds; the lease of a holder that dies ends sooner.
 const LEASE: time::Duration = time::Duration::seconds(120);
 /// The setting that holds this installation's key for bundles.
@@ -35,9 +41,20 @@ pub(crate) struct Rotated<'a> {
     /// The place of the keys.
     pub(crate) source: &'a KeySource,
     /// Whether the retired keys were removed from there; otherwise a person must remove them.
-    pub(crate) removed: bool,
+    pub(crate) removed: Removed,
     /// Whether other machines have copies of the keys.
     pub(crate) is_shared: bool,
+}
+
+/// What became of the retired keys.
+#[derive(Debug)]
+pub(crate) enum Removed {
+    /// They are gone from their place.
+    Yes,
+    /// Their place belongs to the machine's administrator.
+    NotOurs,
+    /// Their file cannot be written.
+    Failed(KeyError),
 }
 
 /// The private key for bundles to this installation, made at its first use.
@@ -67,7 +84,7 @@ pub(crate) async fn rotate<'a>(
     let source = &installation.config.store.key;
     let sealer = &installation.sealer;
     let is_begun = sealer.key_ids().len() > 1;
-    match if is_begun { None } else { source.add()? } {
+    match if is_begun { None } else { add(source, newest(sealer))? } {
         Some(id) => {
             sealer.reload()?;
             done(RotationStep::Added(id, source));
@@ -89,10 +106,25 @@ pub(crate) async fn rotate<'a>(
         return Err(Error::KeysStillNeeded(old));
     }
     let retired = sealer.key_ids().into_iter().filter(|id| *id != current).collect();
-    let removed = source.retain(&[current])?;
     installation.record(Deed::KeysRotated, Some(&format!("key {current}"))).await;
+    // Everything is sealed with the new key, whatever becomes of the old one.
+    let removed = match source.retain(&[current]) {
+        Ok(true) => Removed::Yes,
+        Ok(false) => Removed::NotOurs,
+        Err(error) => Removed::Failed(error),
+    };
     let is_shared = installation.config.store.postgres.is_some();
     Ok(Rotated { current, retired, source, removed, is_shared })
+}
+
+/// Adds a key to a source whose newest key is `newest`; `None` if the source is not ours to write.
+fn add(source: &KeySource, newest: u32) -> Result<Option<u32>, Error> {
+    source.add().map_err(|error| match error {
+        KeyError::Unwritable(..) => {
+            KeysError::NotAdded { key: newest.saturating_add(1), keys: source.clone(), error }.into()
+        }
+        error => error.into(),
+    })
 }
 
 fn newest(sealer: &Sealer) -> u32 {
@@ -101,6 +133,11 @@ fn newest(sealer: &Sealer) -> u32 {
 
 /// Lets the other instances on the store know which keys this one has, now and whenever a rotation asks.
 pub(super) async fn tell(installation: &Installation) -> Result<(), Error> {
+    // A rotation that did not ask this instance has ended then, and one that begins later asks it.
+    let _lock = match installation.config.store.postgres {
+        Some(_) => Some(installation.sealing().await?),
+        None => None,
+    };
     let (sealer, source) = (installation.sealer.clone(), installation.config.store.key.clone());
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let teller: KeyTeller = std::sync::Arc::new(move || {
@@ -116,18 +153,23 @@ pub(super) async fn tell(installation: &Installation) -> Result<(), Error> {
 /// Waits until each living instance has told whether it has the newest key; fails if one lacks it.
 async fn all_have_newest(installation: &Installation) -> Result<(), Error> {
     let Some(name) = installation.sealer.key_names().pop() else { return Ok(()) };
-    let asking = random_text::<9>();
+    let (asking, began) = (random_text::<9>(), std::time::Instant::now());
     loop {
         let mut told = installation.store.ask_keys(&asking).await?;
         told.retain(|ToldKeys { keys, .. }| !keys.contains(&name));
         if told.is_empty() {
             return Ok(());
         }
-        // One that does not answer is dead after half a minute.
+        let (key, keys) = (newest(&installation.sealer), installation.config.store.key.clone());
         if told.iter().all(|told| told.has_looked) {
             let places = told.into_iter().map(|told| told.place).collect();
-            let keys = installation.config.store.key.clone();
-            return Err(Error::KeyNotEverywhere { key: newest(&installation.sealer), keys, places });
+            return Err(KeysError::NotEverywhere { key, keys, places }.into());
+        }
+        // One that is dead does not count after half a minute; one that lives may be unable to answer.
+        if began.elapsed() > ANSWER_TIME {
+            told.retain(|told| !told.has_looked);
+            let places = told.into_iter().map(|told| told.place).collect();
+            return Err(KeysError::NotTold { key, keys, places, seconds: ANSWER_TIME.as_secs() }.into());
         }
         tokio::time::sleep(ANSWER_PAUSE).await;
     }

@@ -1,23 +1,21 @@
 //! One refresh, from the lease to the row.
 //!
-//! The rotated refresh token is on disk before the access token that came with it is used. If that write
-//! fails, it is repeated for as long as this process lives, because only this process's memory holds the new
-//! token. A process that dies in between leaves its lease behind; the process that takes the lease over sees
-//! that the refresh was interrupted, and says so.
+//! A process that dies between the provider's answer and its write leaves its lease behind; the process that takes the
+//! lease over sees that the refresh was interrupted, and says so.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
-use super::lease::{LONGEST_STORE_PAUSE, Lease};
+use super::keep::keep;
+use super::lease::Lease;
 use super::pause::after_failures;
 use super::{AccessToken, Fetched, Inner, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
-use crate::store::{Grant, GrantState, Id, Right, StoreError};
+use crate::store::{Grant, GrantState, Id, Right};
 use crate::text::{one_line, utc};
-use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// How often the row is read while another process refreshes the grant.
 const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
@@ -117,131 +115,9 @@ async fn ask(
     Ok(client.refresh(&refresh_token, &client.provider().named_in_refresh(grant.known_scopes())).await)
 }
 
-fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFailure> {
+pub(super) fn open_refresh(inner: &Inner, id: &Id, sealed: &[u8]) -> Result<Secret, TokenFailure> {
     let opened = inner.sealer.open_text(&Grant::refresh_context(id), sealed);
     opened.map_err(|error| TokenFailure::sealed(&error))
-}
-
-/// Stores the provider's tokens, then returns the access token.
-async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens) -> Fetched {
-    let inner = lease.inner;
-    let spent = grant.right.clone();
-    let mut epoch = lease.epoch;
-    let sealed = seal(inner, &grant.id, &tokens)?;
-    let mut pause = std::time::Duration::from_millis(100);
-    let mut overtaken = None;
-    loop {
-        apply(&mut grant, &tokens, &sealed, inner.clock.now());
-        grant.interrupted_at = overtaken;
-        let written = match inner.store.epoch() == epoch {
-            true => inner.store.update_grant(&grant).await,
-            // The database was replaced, so its revision numbers are not comparable.
-            false => Err(StoreError::Conflict),
-        };
-        epoch = inner.store.epoch();
-        let error = match written {
-            Ok(revision) => {
-                lease.is_over();
-                tracing::info!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), expires_at = %utc(tokens.expires_at), "token refreshed");
-                return Ok(Arc::new(AccessToken {
-                    secret: tokens.access_token,
-                    expires_at: tokens.expires_at,
-                    revision,
-                }));
-            }
-            Err(StoreError::Conflict) => match inner.store.grant(&grant.id).await {
-                // Only bookkeeping changed the row; the refresh token is still the one that was spent.
-                Ok(Some(newer)) if same_right(inner, &newer, &spent) => {
-                    // Another process took this one for dead, and has perhaps spent the token again: a refusal will say so.
-                    overtaken = newer.interrupted_at;
-                    grant = newer;
-                    continue;
-                }
-                // A person authorised or revoked the grant meanwhile: keep that row, drop these tokens.
-                Ok(newer) => {
-                    lease.release().await;
-                    let newer = newer.filter(Grant::is_in_force);
-                    let newer = newer.ok_or_else(TokenFailure::revoked)?;
-                    return inner.current(&newer)?.ok_or_else(TokenFailure::revoked);
-                }
-                Err(error) => error,
-            },
-            Err(error) => error,
-        };
-        wait_for_store(&grant, &error, &mut pause).await;
-    }
-}
-
-/// Whether `grant` still holds the right that the request used. Its refresh token may have been sealed anew
-/// with another key.
-fn same_right(inner: &Inner, grant: &Grant, asked_by: &Right) -> bool {
-    let open = |sealed: &[u8]| open_refresh(inner, &grant.id, sealed).ok();
-    match (&grant.right, asked_by) {
-        (Right::Person { refresh_token: newer }, Right::Person { refresh_token: spent }) => {
-            newer == spent || open(newer).is_some_and(|newer| Some(newer) == open(spent))
-        }
-        (newer, asked_by) => newer == asked_by,
-    }
-}
-
-/// Waits before the next write. The disk is full or read-only, so only this process's memory holds the
-/// tokens.
-async fn wait_for_store(grant: &Grant, error: &StoreError, pause: &mut std::time::Duration) {
-    tracing::error!(
-        owner = %one_line(&grant.owner),
-        "a refreshed token cannot be written and is kept in memory; do not stop the proxy before the store can be written: {error}"
-    );
-    tokio::time::sleep(*pause).await;
-    *pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);
-}
-
-struct SealedTokens {
-    access: Vec<u8>,
-    refresh: Option<Vec<u8>>,
-}
-
-fn seal(inner: &Inner, id: &Id, tokens: &oauth::GrantedTokens) -> Result<SealedTokens, TokenFailure> {
-    let seal = |context: String, secret: &Secret| {
-        inner.sealer.seal(&context, secret.expose().as_bytes()).map_err(|error| TokenFailure::sealed(&error))
-    };
-    Ok(SealedTokens {
-        access: seal(Grant::access_context(id), &tokens.access_token)?,
-        refresh: tokens
-            .refresh_token
-            .as_ref()
-            .map(|token| seal(Grant::refresh_context(id), token))
-            .transpose()?,
-    })
-}
-
-/// Writes the tokens into the grant's row. Losing a mail scope that the grant had is recorded as trouble; a
-/// scope that it never had only closes a door.
-fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens, now: OffsetDateTime) {
-    grant.access_token = Some(sealed.access.clone());
-    grant.access_expires_at = Some(tokens.expires_at);
-    if let (Some(newest), Right::Person { refresh_token }) = (&sealed.refresh, &mut grant.right) {
-        refresh_token.clone_from(newest);
-    }
-    let missing = match grant.right {
-        Right::Person { .. } => oauth::scope::missing(&grant.scopes, tokens.scopes.as_deref()),
-        // An application's scopes are fixed by its registration.
-        Right::Application | Right::Withdrawn { .. } => Vec::new(),
-    };
-    if let Some(scopes) = &tokens.scopes {
-        grant.scopes.clone_from(scopes);
-    }
-    if tokens.refresh_expires_at.is_some() {
-        grant.refresh_expires_at = tokens.refresh_expires_at;
-    }
-    grant.refreshed_at = Some(now);
-    grant.clear_trouble();
-    if !missing.is_empty() {
-        grant.trouble = Some(Trouble::new(
-            CauseKind::ScopeMissing,
-            format!("the scope {} was not granted by the last refresh", missing.join(" ")),
-            Cure::authorize_and(" and leave every box ticked"),
-        ));
-    }
 }
 
 /// Records the failure in the row. The refresh token is kept.

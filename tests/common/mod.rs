@@ -102,7 +102,8 @@ impl Site {
         self.command_with_config(&self.config, words)
     }
 
-    fn command_with_config(&self, config: &Path, words: &[&str]) -> Command {
+    /// A command with another configuration.
+    pub fn command_with_config(&self, config: &Path, words: &[&str]) -> Command {
         self.command_of(env!("CARGO_BIN_EXE_imap-oauth-proxy").as_ref(), config, words)
     }
 

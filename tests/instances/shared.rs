@@ -13,7 +13,7 @@ use super::postgres_server::Server;
 use super::{Machines, SOON, try_to_log_in};
 
 /// Gives the second machine a copy of the first one's key file; returns the copy.
-fn copy_key(machines: &Machines) -> PathBuf {
+pub(super) fn copy_key(machines: &Machines) -> PathBuf {
     let (from, to) =
         (machines.site.home.path().join("shared.key"), machines.site.home.path().join("copied.key"));
     std::fs::copy(from, &to).unwrap();
@@ -23,7 +23,7 @@ fn copy_key(machines: &Machines) -> PathBuf {
     to
 }
 
-fn key_ids(file: &Path) -> Vec<String> {
+pub(super) fn key_ids(file: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(file).unwrap();
     text.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
 }

@@ -192,6 +192,46 @@ async fn each_living_serve_tells_its_keys_and_reads_them_again_when_it_is_asked(
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn signs_of_life_go_on_while_the_keys_are_read_for_a_long_time() {
+    let on = InPostgres::fresh().await;
+    let (serve, asking) = (on.open().await, on.open().await);
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let slow = std::sync::Mutex::new((0, ended));
+    serve
+        .tell_keys(Arc::new(move || {
+            let mut slow = slow.lock().unwrap();
+            slow.0 += 1;
+            if slow.0 > 1 {
+                let _ = slow.1.recv();
+            }
+            ("here".to_owned(), vec![format!("{}:a", slow.0)])
+        }))
+        .await
+        .unwrap();
+    asking.ask_keys("first").await.unwrap();
+    let name = serve.holder().await.unwrap();
+    for _ in 0..3 {
+        on.silence(&name).await;
+        let beaten = async {
+            while asking.ask_keys("first").await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), beaten).await.expect("a sign of life");
+    }
+    assert!(!asking.ask_keys("first").await.unwrap()[0].has_looked, "it still reads");
+    drop(end);
+    let answered = async {
+        while !asking.ask_keys("first").await.unwrap()[0].has_looked {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), answered).await.expect("an answer");
+    assert_eq!(asking.ask_keys("first").await.unwrap()[0].keys, ["2:a"], "it read once for the question");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
 async fn a_notice_tells_of_a_revocation_at_once() {
     let on = InPostgres::fresh().await;
     let (watching, writing) = (on.open().await, on.open().await);

@@ -33,8 +33,8 @@ const FORGOTTEN_AFTER: i64 = 86_400;
 pub(super) struct Holder {
     pool: Pool,
     own: Mutex<Option<Own>>,
-    /// What this process tells of its keys, with each sign of life.
-    pub(super) keys: Keys,
+    /// What this process tells of its keys. A sign of life never waits for it: reading keys may take half a minute.
+    pub(super) keys: Arc<Keys>,
 }
 
 struct Own {
@@ -48,7 +48,7 @@ struct Own {
 
 impl Holder {
     pub(super) fn new(pool: Pool) -> Self {
-        Self { keys: Keys::new(pool.clone()), pool, own: Mutex::new(None) }
+        Self { keys: Arc::new(Keys::new(pool.clone())), pool, own: Mutex::new(None) }
     }
 
     fn with<T>(&self, ask: impl FnOnce(&mut Option<Own>) -> T) -> T {
@@ -114,9 +114,7 @@ impl Holder {
                 own.beaten = at;
             }
         });
-        if let Err(error) = self.keys.answer(name).await {
-            tracing::debug!("the keys of this process were not told: {error}");
-        }
+        self.keys.answer_soon(name);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! counts without a restart there. Nothing in these rows is secret: a fingerprint of a random key does not help to find
 //! that key.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
@@ -30,11 +30,13 @@ impl KeyTellingStore for Postgres {
 pub(super) struct Keys {
     pool: Pool,
     teller: Mutex<Option<KeyTeller>>,
+    /// Held while an answer is under way.
+    answering: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Keys {
     pub(super) fn new(pool: Pool) -> Self {
-        Self { pool, teller: Mutex::new(None) }
+        Self { pool, teller: Mutex::new(None), answering: Arc::default() }
     }
 
     /// Tells what `teller` gives, now and at each question.
@@ -43,8 +45,19 @@ impl Keys {
         self.write(holder, teller, None).await
     }
 
-    /// Answers a question that was not answered yet.
-    pub(super) async fn answer(&self, holder: &str) -> Result<(), StoreError> {
+    /// Begins to answer a question that was not answered yet, unless an answer is under way.
+    pub(super) fn answer_soon(self: &Arc<Self>, holder: &str) {
+        let Ok(answering) = self.answering.clone().try_lock_owned() else { return };
+        let (keys, holder) = (self.clone(), holder.to_owned());
+        tokio::spawn(async move {
+            if let Err(error) = keys.answer(&holder).await {
+                tracing::debug!("the keys of this process were not told: {error}");
+            }
+            drop(answering);
+        });
+    }
+
+    async fn answer(&self, holder: &str) -> Result<(), StoreError> {
         let teller = self.teller.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(teller) = teller else { return Ok(()) };
         let sql = "SELECT asked, looked_for FROM holder_keys WHERE holder = $1";

@@ -1,7 +1,7 @@
 //! What cures an error of moving accounts: between installations, from another program, from a table; and of their keys.
 
 use crate::command;
-use crate::control::{Error, ImportError, SetupError, TableError};
+use crate::control::{Error, ImportError, KeysError, SetupError, TableError};
 use crate::secret::KeySource;
 use crate::secret::bundle::BundleError;
 use crate::text::quoted;
@@ -114,7 +114,7 @@ pub(super) fn of_keys(error: &Error) -> Vec<String> {
             "restart serve where its keys come from the environment or a credential, then run keys rotate again"
                 .to_owned(),
         ],
-        Error::KeyNotEverywhere { key, keys: KeySource::File(file), .. } => {
+        Error::Keys(KeysError::NotEverywhere { key, keys: KeySource::File(file), .. }) => {
             let file = quoted(&file.to_string_lossy());
             vec![
                 format!(
@@ -123,9 +123,25 @@ pub(super) fn of_keys(error: &Error) -> Vec<String> {
                 format!("then run keys rotate again, which goes on with key {key}; no serve needs a restart"),
             ]
         }
-        Error::KeyNotEverywhere { key, .. } => vec![format!(
+        Error::Keys(KeysError::NotEverywhere { key, .. }) => vec![format!(
             "give key {key} to each instance named, restart those whose keys come from the environment or a credential, then run keys rotate again"
         )],
+        Error::Keys(KeysError::NotTold { key, .. }) => vec![format!(
+            "look into the log of the serve there and restart it, then run keys rotate again, which goes on with key {key}"
+        )],
+        Error::Keys(KeysError::NotHere { key, keys: KeySource::File(file), .. }) => vec![format!(
+            "copy the key file of a machine that has key {key} to {0} here, for the user of serve alone: sudo install -m 600 -o USER COPY {0}",
+            quoted(&file.to_string_lossy())
+        )],
+        Error::Keys(KeysError::NotHere { key, keys, .. }) => {
+            vec![format!("give {keys} the key {key} that another machine has, and restart serve here")]
+        }
+        Error::Keys(KeysError::NotAdded { key, keys, .. }) => vec![
+            format!(
+                "add a line to {keys} yourself, in its Secret where it comes from one: `{key} NEW-KEY`; openssl rand -base64 32 makes one, and a line with a key alone becomes `1 OLD-KEY`"
+            ),
+            "then run keys rotate again, which goes on with that key".to_owned(),
+        ],
         Error::NotSealedHere { .. } => vec!["restore the key that this store was made with".to_owned()],
         _ => Vec::new(),
     }

@@ -1,0 +1,215 @@
+//! Keeps what the provider gave: the write that ends a refresh.
+//!
+//! The rotated refresh token is on disk before the access token that came with it is used. If that write fails, it is
+//! repeated for as long as this process lives, because only this process's memory holds the new token.
+//!
+//! The keys may rotate while a write waits, where machines share the store. So the tokens are sealed again for a row that
+//! has changed, with the key of that row; and a row that does not open here says nothing of what is in it, so that the
+//! tokens stay in memory until the keys of this machine open it.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::lease::{LONGEST_STORE_PAUSE, Lease};
+use super::{AccessToken, Fetched, Inner, TokenFailure};
+use crate::oauth;
+use crate::secret::{SealError, Sealer, Secret};
+use crate::store::{Grant, Id, Right, StoreError};
+use crate::text::{one_line, utc};
+use crate::trouble::{CauseKind, Cure, Trouble};
+
+/// Stores the provider's tokens, then returns the access token.
+pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens) -> Fetched {
+    let inner = lease.inner;
+    let spent = Spent::of(&inner.sealer, &grant);
+    let mut epoch = lease.epoch;
+    let mut sealed = seal_for(inner, &grant, &tokens).await?;
+    let mut pause = std::time::Duration::from_millis(100);
+    let mut overtaken = None;
+    loop {
+        apply(&mut grant, &tokens, &sealed, inner.clock.now());
+        grant.interrupted_at = overtaken;
+        let written = match inner.store.epoch() == epoch {
+            true => inner.store.update_grant(&grant).await,
+            // The database was replaced, so its revision numbers are not comparable.
+            false => Err(StoreError::Conflict),
+        };
+        epoch = inner.store.epoch();
+        let error = match written {
+            Ok(revision) => {
+                lease.is_over();
+                tracing::info!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), expires_at = %utc(tokens.expires_at), "token refreshed");
+                return Ok(Arc::new(AccessToken {
+                    secret: tokens.access_token,
+                    expires_at: tokens.expires_at,
+                    revision,
+                }));
+            }
+            Err(StoreError::Conflict) => match newer(inner, &grant.id, &spent).await {
+                // Only bookkeeping changed the row; the refresh token is still the one that was spent.
+                Ok(Newer::Same(newer)) => {
+                    // Another process took this one for dead, and has perhaps spent the token again: a refusal will say so.
+                    overtaken = newer.interrupted_at;
+                    grant = *newer;
+                    sealed = seal_for(inner, &grant, &tokens).await?;
+                    continue;
+                }
+                // A person authorised or revoked the grant meanwhile: keep that row, drop these tokens.
+                Ok(Newer::Other(newer)) => {
+                    lease.release().await;
+                    let newer = newer.filter(|newer| newer.is_in_force());
+                    let newer = newer.ok_or_else(TokenFailure::revoked)?;
+                    return inner.current(&newer)?.ok_or_else(TokenFailure::revoked);
+                }
+                Err(error) => error,
+            },
+            Err(error) => NotKept::Store(error),
+        };
+        wait(&grant, &error, &mut pause).await;
+    }
+}
+
+/// The right that the request used.
+struct Spent {
+    right: Right,
+    /// Opened at once: the key that sealed it may be gone from this machine when the row is compared with it.
+    refresh_token: Option<Secret>,
+}
+
+impl Spent {
+    fn of(sealer: &Sealer, grant: &Grant) -> Self {
+        let refresh_token = match &grant.right {
+            Right::Person { refresh_token } => {
+                sealer.open_text(&Grant::refresh_context(&grant.id), refresh_token).ok()
+            }
+            Right::Application | Right::Withdrawn { .. } => None,
+        };
+        Self { right: grant.right.clone(), refresh_token }
+    }
+}
+
+/// What the row of a grant holds that another process has changed.
+enum Newer {
+    /// The right that was spent.
+    Same(Box<Grant>),
+    /// Another right, or there is no row any more.
+    Other(Option<Box<Grant>>),
+}
+
+/// Why the tokens are not written yet.
+#[derive(Debug, thiserror::Error)]
+enum NotKept {
+    #[error("{0}")]
+    Store(StoreError),
+    #[error(
+        "what another instance has put there cannot be opened; copy the key file of that instance to this machine: {0}"
+    )]
+    Unopened(SealError),
+}
+
+async fn newer(inner: &Inner, id: &Id, spent: &Spent) -> Result<Newer, NotKept> {
+    let Some(newer) = inner.store.grant(id).await.map_err(NotKept::Store)? else {
+        return Ok(Newer::Other(None));
+    };
+    match is_same(&inner.sealer, &newer, spent).map_err(NotKept::Unopened)? {
+        true => Ok(Newer::Same(newer.into())),
+        false => Ok(Newer::Other(Some(newer.into()))),
+    }
+}
+
+/// Whether `newer` still holds the right that was spent. Its refresh token may have been sealed anew with another key.
+fn is_same(sealer: &Sealer, newer: &Grant, spent: &Spent) -> Result<bool, SealError> {
+    match (&newer.right, &spent.right) {
+        (Right::Person { refresh_token: newer }, Right::Person { refresh_token: old }) if newer == old => {
+            Ok(true)
+        }
+        (Right::Person { refresh_token }, Right::Person { .. }) => {
+            let context = Grant::refresh_context(&newer.id);
+            let opened = match sealer.open_text(&context, refresh_token) {
+                // The keys may have been replaced by others with the same ids.
+                Err(error) => {
+                    if let Err(error) = sealer.reload() {
+                        tracing::warn!("the keys cannot be read again: {error}");
+                    }
+                    sealer.open_text(&context, refresh_token).map_err(|_| error)?
+                }
+                Ok(opened) => opened,
+            };
+            Ok(Some(opened) == spent.refresh_token)
+        }
+        (newer, old) => Ok(newer == old),
+    }
+}
+
+/// Waits before the next write. The disk is full or read-only, or the row does not open, so only this process's memory
+/// holds the tokens.
+async fn wait(grant: &Grant, error: &NotKept, pause: &mut std::time::Duration) {
+    tracing::error!(
+        owner = %one_line(&grant.owner),
+        "a refreshed token cannot be written and is kept in memory; do not stop the proxy before the store can be written: {error}"
+    );
+    tokio::time::sleep(*pause).await;
+    *pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);
+}
+
+struct SealedTokens {
+    access: Vec<u8>,
+    refresh: Option<Vec<u8>>,
+}
+
+/// Seals the tokens for the row that `grant` is. A person's row was opened under the lease, which tells the key in force;
+/// an application's may hold nothing sealed, so there the store is asked.
+async fn seal_for(
+    inner: &Inner,
+    grant: &Grant,
+    tokens: &oauth::GrantedTokens,
+) -> Result<SealedTokens, TokenFailure> {
+    if grant.right == Right::Application
+        && let Ok(settings) = inner.store.sealed_settings().await
+        && let Some(key) = settings.iter().filter_map(|setting| Sealer::key_of(&setting.value)).max()
+    {
+        inner.sealer.seal_with(key);
+    }
+    let seal = |context: String, secret: &Secret| {
+        inner.sealer.seal(&context, secret.expose().as_bytes()).map_err(|error| TokenFailure::sealed(&error))
+    };
+    Ok(SealedTokens {
+        access: seal(Grant::access_context(&grant.id), &tokens.access_token)?,
+        refresh: tokens
+            .refresh_token
+            .as_ref()
+            .map(|token| seal(Grant::refresh_context(&grant.id), token))
+            .transpose()?,
+    })
+}
+
+/// Writes the tokens into the grant's row. Losing a mail scope that the grant had is recorded as trouble; a
+/// scope that it never had only closes a door.
+fn apply(grant: &mut Grant, tokens: &oauth::GrantedTokens, sealed: &SealedTokens, now: OffsetDateTime) {
+    grant.access_token = Some(sealed.access.clone());
+    grant.access_expires_at = Some(tokens.expires_at);
+    if let (Some(newest), Right::Person { refresh_token }) = (&sealed.refresh, &mut grant.right) {
+        refresh_token.clone_from(newest);
+    }
+    let missing = match grant.right {
+        Right::Person { .. } => oauth::scope::missing(&grant.scopes, tokens.scopes.as_deref()),
+        // An application's scopes are fixed by its registration.
+        Right::Application | Right::Withdrawn { .. } => Vec::new(),
+    };
+    if let Some(scopes) = &tokens.scopes {
+        grant.scopes.clone_from(scopes);
+    }
+    if tokens.refresh_expires_at.is_some() {
+        grant.refresh_expires_at = tokens.refresh_expires_at;
+    }
+    grant.refreshed_at = Some(now);
+    grant.clear_trouble();
+    if !missing.is_empty() {
+        grant.trouble = Some(Trouble::new(
+            CauseKind::ScopeMissing,
+            format!("the scope {} was not granted by the last refresh", missing.join(" ")),
+            Cure::authorize_and(" and leave every box ticked"),
+        ));
+    }
+}
