@@ -8,7 +8,7 @@ use super::postgres::{InPostgres, settings};
 use super::{Database, InSqlite};
 
 async fn what_a_moved_store_refuses(source: Place, store: Arc<dyn Store>, target: Place) {
-    let (_, grant) = with_account(&store, "alice@example.com").await;
+    let (account, grant) = with_account(&store, "alice@example.com").await;
     let (from, to) = (open_whole(source).await.unwrap(), open_whole(target).await.unwrap());
     let copied = tables::copy(&*from, &*to).await.unwrap();
     assert_eq!(tables::count(&*to).await.unwrap(), copied, "all values arrive");
@@ -23,7 +23,7 @@ async fn what_a_moved_store_refuses(source: Place, store: Arc<dyn Store>, target
     let now = tables::count(&*from).await.unwrap();
     from.mark_moved("the database 'new'", &now).await.unwrap();
     let grant = imap_oauth_proxy::store::Grant { revision, ..grant };
-    let removing = store.remove_account(&grant.id, &act("removed")).await.map(drop);
+    let removing = store.remove_account(&account.id, &act("removed")).await.map(drop);
     for refused in [
         store.update_grant(&grant).await.map(drop),
         store.setting("a", b"b").await.map(drop),
