@@ -187,6 +187,9 @@ pub enum StoreError {
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// How the refusal of a database begins that was moved while a process had it open.
+const WAS_MOVED: &str = "the store was moved to ";
+
 /// How PostgreSQL's codes begin for what time mends: an operator's act or a deadline, a lost connection, a standby, no
 /// more room or connections, a deadlock, a transaction or a lock that took too long, a disk that failed.
 const AWAY: [&str; 8] = ["57", "08", "25006", "53", "40", "25P03", "55P03", "58"];
@@ -200,6 +203,10 @@ fn is_lost(error: &sqlx::Error) -> bool {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let refusal = error.as_database_error().map(sqlx::error::DatabaseError::message);
+        if let Some(moved) = refusal.filter(|message| message.starts_with(WAS_MOVED)) {
+            return Self::Unusable(moved.to_owned());
+        }
         match code.as_deref() {
             Some(code) if FULL.contains(&code) => Self::Full,
             Some(code) if AWAY.iter().any(|away| code.starts_with(away)) => Self::Away(error.to_string()),

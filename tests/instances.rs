@@ -338,17 +338,17 @@ async fn a_store_moves_into_postgresql_with_everything_and_the_old_one_refuses()
     let site = Site::new().await;
     let settings = site.authorize(ALICE).await;
     let migrate = ["store", "migrate", "--to", &url];
+    let apply = ["store", "migrate", "--to", &url, "--apply"];
     let serving = site.serve().await;
-    let ran = site.run(&migrate).await;
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.error().contains("is held by a serve"), "{ran:?}");
-    serving.stop().await;
-
     let ran = site.run(&migrate).await;
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.err.contains("would move 1 accounts, 1 grants, 1 app passwords"), "{ran:?}");
+    let ran = site.run(&apply).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.error().contains("is held by a serve"), "{ran:?}");
+    serving.stop().await;
     assert_eq!(site.tokens().await.1, 0, "nothing was changed");
-    let apply = ["store", "migrate", "--to", &url, "--apply"];
+
     let ran = site.run(&apply).await;
     assert_eq!(ran.code, 0, "{ran:?}");
     let ran = site.run(&["tokens", "list"]).await;

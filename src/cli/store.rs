@@ -30,7 +30,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     let Command::Migrate(MigrateArguments { to, password_file, apply }) = command;
     let config = options.load()?;
     let target = config.with_store(&to, password_file.as_deref())?;
-    let Relocation { from, moved } = relocate::relocate(config, &target, apply).await?;
+    let Relocation { from, moved, removed_key } = relocate::relocate(config, &target, apply).await?;
     let what = format!(
         "{} accounts, {} grants, {} app passwords, {} rows in all",
         moved.accounts, moved.grants, moved.passwords, moved.rows
@@ -41,6 +41,16 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         )),
         true => {
             print::words(&format!("Moved {what}, out of {from}, which refuses every program from now on."));
+            match removed_key {
+                Some(Ok(file)) => print::words(&format!(
+                    "The CA's key is sealed in the new store; its file {} was removed.",
+                    file.display()
+                )),
+                Some(Err(why)) => print::words(&format!(
+                    "The CA's key is sealed in the new store, but its file ca.key is still there: {why}. Remove it."
+                )),
+                None => {}
+            }
             print::words("Now write the new place into store.url. The key stays where it is.");
         }
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::audit::Deed;
+use super::certs;
 use super::error::Error;
 use super::installation::{Installation, opens_all};
 use crate::config::Config;
@@ -44,6 +45,8 @@ pub(crate) async fn restore(config: Config, file: &Path) -> Result<Option<PathBu
     let kept = store::restore(file, &database, judge).await?;
     drop(lock);
     let installation = Installation::open(config).await?;
+    // A backup of a store in PostgreSQL has the CA that mail programs trust.
+    certs::bring_back(&installation).await?;
     installation.record(Deed::Restored, Some(&file.display().to_string())).await;
     Ok(kept)
 }

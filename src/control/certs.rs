@@ -16,7 +16,7 @@ use crate::tls::{Authority, Identity, IdentityWarning};
 
 use self::source::own;
 
-pub(super) use shared::{bring_back, follow, of_store, take_along};
+pub(super) use shared::{bring_back, follow, of_store, take_along, to_take_along};
 pub(super) use source::{is_shared, settings};
 
 /// The CA's file, made if it is missing; `None` with a certificate of the user's own.

@@ -1,12 +1,21 @@
 //! Moves the store into another database. What is sealed stays sealed: the key stays where it is.
+//!
+//! The new store is filled, compared and opened before the old one is marked as moved, which is the last step that can
+//! fail. Until then the old store stays in force; from then on it refuses every program, and every write of a process
+//! that has it open, so that no change is lost between the copy and the mark.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::audit::Deed;
 use super::certs;
 use super::error::Error;
-use super::installation::{Installation, place};
+use super::installation::{Installation, opens_all, place};
 use crate::config::Config;
+use crate::secret::Secret;
 use crate::store::tables::{self, Moved, WholeStore};
-use crate::store::{self, StateDirectory, StoreError};
+use crate::store::{self, Place, StateDirectory, StoreError};
+use crate::tls::{Authority, AuthorityError};
 
 /// What was moved, or would be.
 #[derive(Debug)]
@@ -15,6 +24,8 @@ pub(crate) struct Relocation {
     pub(crate) from: String,
     /// Its rows.
     pub(crate) moved: Moved,
+    /// The file of the CA's key, which is in the new store only from now on; or why the file is still there.
+    pub(crate) removed_key: Option<Result<PathBuf, AuthorityError>>,
 }
 
 /// Moves everything from the store of `from` into that of `to`, and marks the first one as moved. Without `apply`
@@ -24,51 +35,107 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
     // A store that the key does not open would not be opened in the new place either.
     let installation = Installation::open(from).await?;
     installation.verify_key().await?;
-    let state_directory = installation.config.state_directory.clone();
+    // No command seals meanwhile: the lock of a store in a file is the state directory's.
+    let _sealing = match installation.config.store.postgres.is_some() {
+        true => Some(installation.sealing().await?),
+        false => None,
+    };
     // No process of this machine opens the store meanwhile.
-    let lock = StateDirectory::open(&state_directory)?.lock()?;
+    let _lock = StateDirectory::open(&installation.config.state_directory)?.lock()?;
     let source = store::open_whole(source).await?;
-    if !store::open(target.clone()).await?.is_new {
-        return Err(StoreError::Unusable(format!(
-            "{} is not empty, and a store is moved into an empty one only",
-            target.shown()
-        ))
-        .into());
-    }
-    in_use(&*source).await?;
-    let from = source.place();
+    must_be_empty(&target).await?;
     if !apply {
-        return Ok(Relocation { from, moved: tables::count(&*source).await? });
+        let moved = tables::count(&*source).await?;
+        return Ok(Relocation { from: source.place(), moved, removed_key: None });
+    }
+    if source.is_in_use().await? {
+        let held =
+            format!("{} is held by a serve, or was until half a minute ago; stop it first", source.place());
+        return Err(StoreError::Unusable(held).into());
     }
     // Mail programs go on trusting the CA that they trust.
-    if certs::is_shared(to) && installation.config.store.postgres.is_none() {
-        certs::take_along(&installation).await?;
-    }
-    let target = store::open_whole(target).await?;
-    let moved = tables::copy(&*source, &*target).await?;
-    in_use(&*source).await?;
-    let arrived = tables::count(&*target).await?;
-    if arrived != moved || tables::count(&*source).await? != moved {
-        let why = "the store changed while it was copied; stop everything that uses it, empty the new one and try again";
-        return Err(StoreError::Unusable(why.to_owned()).into());
-    }
-    if installation.config.store.postgres.is_some() {
-        certs::bring_back(&installation).await?;
-    }
-    source.mark_moved(&target.place()).await?;
-    drop((installation, lock, source, target));
-    let installation = Installation::open(to.clone()).await?;
-    installation.record(Deed::StoreMoved, Some(&from)).await;
-    Ok(Relocation { from, moved })
+    let authority = match certs::is_shared(to) && installation.config.store.postgres.is_none() {
+        true => certs::to_take_along(&installation).await?,
+        false => None,
+    };
+    let moved = fill(&*source, &target).await?;
+    let new = opened(&installation, to, target).await?;
+    mark(&*source, &moved, &new, authority.as_ref()).await?;
+    // Where the files' CA went along, no file holds its key any more.
+    let removed_key = authority.map(|_| Authority::remove_key(&installation.config.state_directory));
+    let from = source.place();
+    new.record(Deed::StoreMoved, Some(&from)).await;
+    Ok(Relocation { from, moved, removed_key })
 }
 
-async fn in_use(source: &dyn WholeStore) -> Result<(), Error> {
-    match source.is_in_use().await? {
-        false => Ok(()),
-        true => Err(StoreError::Unusable(format!(
-            "{} is held by a serve, or was until half a minute ago; stop it first",
-            source.place()
+/// Makes nothing.
+async fn must_be_empty(target: &Place) -> Result<(), Error> {
+    let why = match target {
+        Place::Sqlite(path) if !path.try_exists()? => return Ok(()),
+        _ => match store::open(target.clone()).await {
+            Ok(opening) if opening.is_new => return Ok(()),
+            Ok(_) => format!("{} is not empty, and a store is moved into an empty one only", target.shown()),
+            Err(StoreError::Unusable(why)) => why,
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let cure = match target {
+        Place::Sqlite(path) => format!("; move that file away first: {}", moving_away(path)),
+        Place::Postgres(_) => String::new(),
+    };
+    Err(StoreError::Unusable(format!("{why}{cure}")).into())
+}
+
+/// The command that moves a database away; SQLite removes the files beside it when the last process closes it.
+fn moving_away(path: &Path) -> String {
+    format!("mv {} {}", path.display(), path.with_extension("sqlite.old").display())
+}
+
+async fn fill(source: &dyn WholeStore, target: &Place) -> Result<Moved, Error> {
+    let target = store::open_whole(target.clone()).await?;
+    let moved = tables::copy(source, &*target).await?;
+    match tables::count(&*target).await? == moved {
+        true => Ok(moved),
+        false => Err(StoreError::Unusable(format!(
+            "{} does not have what was written into it; the old store stays in force",
+            target.place()
         ))
         .into()),
     }
+}
+
+/// The installation with its new store, whose sealed values the same key opens. The caller holds the state directory's
+/// lock.
+async fn opened(installation: &Installation, to: &Config, target: Place) -> Result<Installation, Error> {
+    let sealer = installation.sealer.clone();
+    let judge = sealer.clone();
+    let opening = store::open(target).await?;
+    let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings))).await?;
+    let actor = installation.actor.clone();
+    Ok(Installation { config: Arc::new(to.clone()), store, sealer, actor, tokens: None })
+}
+
+/// Puts the CA where the new store's users look for it, then marks the old store.
+async fn mark(
+    source: &dyn WholeStore,
+    moved: &Moved,
+    new: &Installation,
+    authority: Option<&Secret>,
+) -> Result<(), Error> {
+    if let Some(text) = authority {
+        certs::take_along(text, new).await?;
+    }
+    let to = place(&new.config)?.shown();
+    let directory = &new.config.state_directory;
+    if new.config.store.postgres.is_some() {
+        return Ok(source.mark_moved(&to, moved).await?);
+    }
+    let had_key = Authority::has_key(directory);
+    certs::bring_back(new).await?;
+    let marked = source.mark_moved(&to, moved).await;
+    if marked.is_err() && !had_key {
+        // The store that stays in force holds the key.
+        Authority::remove_key(directory)?;
+    }
+    Ok(marked?)
 }

@@ -216,6 +216,9 @@ pub trait SettingStore: Send + Sync {
     /// Replaces a setting's value if it is still `old`; false if it is not.
     async fn replace_setting(&self, key: &str, old: &[u8], new: &[u8]) -> Result<bool, StoreError>;
 
+    /// Removes a setting if its value is still `value`.
+    async fn remove_setting(&self, key: &str, value: &[u8]) -> Result<(), StoreError>;
+
     /// Waits until no other command seals or rotates the keys of this store, and keeps other commands from it
     /// until the value is dropped, or its process ends.
     async fn lock_sealing(&self) -> Result<SealingLock, StoreError>;

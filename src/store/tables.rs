@@ -1,6 +1,8 @@
 //! The tables of a store as plain values, for moving a store into another database. What is sealed stays sealed: no
 //! value is looked into.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use async_trait::async_trait;
 
 use super::StoreError;
@@ -19,7 +21,7 @@ pub enum Kind {
 }
 
 /// A value of a column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
     /// Of a [`Kind::Text`] column.
     Text(Option<String>),
@@ -153,7 +155,10 @@ pub const TABLES: &[Table] = &[
     },
 ];
 
-/// What moves between two stores.
+/// When to look at a grant again, which each database sets by itself when a row is written.
+const SET_BY_DATABASE: [&str; 2] = ["upkeep_at", "news_at"];
+
+/// What moves between two stores. Equal if all rows are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
     /// Accounts.
@@ -164,10 +169,19 @@ pub struct Moved {
     pub passwords: u64,
     /// Rows of all tables.
     pub rows: u64,
+    /// Over the values of all rows, in any order: databases order text in different ways.
+    digest: u64,
 }
 
 impl Moved {
-    fn count(&mut self, table: &Table) {
+    fn count(&mut self, table: &Table, row: &[Value]) {
+        let mut hasher = DefaultHasher::new();
+        table.name.hash(&mut hasher);
+        let columns = table.columns.iter().zip(row);
+        for (_, value) in columns.filter(|((name, _), _)| !SET_BY_DATABASE.contains(name)) {
+            value.hash(&mut hasher);
+        }
+        self.digest = self.digest.wrapping_add(hasher.finish());
         match table.name {
             "accounts" => self.accounts += 1,
             "grants" => self.grants += 1,
@@ -188,8 +202,9 @@ pub trait WholeStore: Send + Sync {
     async fn fill(&self) -> Result<Box<dyn Filling>, StoreError>;
 
     /// Makes every version of this program refuse this store from now on, with the name of the place that it was moved
-    /// to.
-    async fn mark_moved(&self, to: &str) -> Result<(), StoreError>;
+    /// to; so does every write of a process that has the store open. Fails, and changes nothing, if the store is no more
+    /// as it was `seen`, or a process that takes leases lives.
+    async fn mark_moved(&self, to: &str, seen: &Moved) -> Result<(), StoreError>;
 
     /// Whether a process that takes leases lives, such as `serve`.
     async fn is_in_use(&self) -> Result<bool, StoreError>;
@@ -221,7 +236,12 @@ pub trait Filling: Send {
 
 /// Counts what would be moved out of `from`.
 pub async fn count(from: &dyn WholeStore) -> Result<Moved, StoreError> {
-    go_through(&mut *from.read().await?, None).await
+    count_in(&mut *from.read().await?).await
+}
+
+/// Counts what `reading` has.
+pub(super) async fn count_in(reading: &mut dyn Reading) -> Result<Moved, StoreError> {
+    go_through(reading, None).await
 }
 
 /// Copies everything from one store into another one, which must be empty.
@@ -242,7 +262,7 @@ async fn go_through(from: &mut dyn Reading, mut to: Option<&mut dyn Filling>) ->
                 if let Some(filling) = &mut to {
                     filling.add(table, row).await?;
                 }
-                moved.count(table);
+                moved.count(table, row);
             }
             match rows.into_iter().next_back() {
                 Some(row) => last = Some(row),

@@ -7,6 +7,7 @@ use sandbox::Sandbox;
 use serde_json::Value;
 use url::Url;
 
+use super::common::client::Client;
 use super::common::person::Person;
 use super::common::{self, ALICE, BOB, Serving, Site};
 use super::postgres_server::Server;
@@ -155,6 +156,8 @@ async fn a_store_takes_its_ca_along_and_back() {
     let key = std::fs::read_to_string(site.state().join("ca.key")).unwrap();
     let ran = site.run(&["store", "migrate", "--to", &url, "--apply"]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("state/ca.key was removed"), "{ran:?}");
+    assert!(!site.state().join("ca.key").exists(), "the key is in the store alone");
 
     // On another machine, which has the key alone.
     site.configure(&format!("[store]\nurl = \"{url}\"\nkey_file = \"state/master.key\""));
@@ -170,7 +173,15 @@ async fn a_store_takes_its_ca_along_and_back() {
     let renewed = site.run_at(&other, &export, "").await.out;
     serving.stop().await;
 
-    std::fs::remove_file(site.state().join("store.sqlite")).unwrap();
+    let old = site.state().join("store.sqlite");
+    let ran = site.run(&["store", "migrate", "--to", "sqlite"]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let cure = format!("move that file away first: mv {0} {0}.old", old.display());
+    assert!(ran.error().contains("it was moved to") && ran.error().contains(&cure), "{ran:?}");
+    std::fs::rename(&old, old.with_extension("sqlite.old")).unwrap();
+    let ran = site.run(&["store", "migrate", "--to", "sqlite"]).await;
+    assert!(ran.code == 0 && ran.err.contains("Nothing was changed"), "{ran:?}");
+    assert!(!old.exists(), "not even an empty file is made");
     let sql = "DELETE FROM holders";
     Server::shared().run(&url, sql).await;
     let ran = site.run(&["store", "migrate", "--to", "sqlite", "--apply"]).await;
@@ -181,6 +192,110 @@ async fn a_store_takes_its_ca_along_and_back() {
     let serving = site.serve().await;
     let (_, answer) = try_to_log_in(&serving, &settings).await;
     assert!(answer.is_ok(), "{answer:?}");
+}
+
+const MIGRATE: [&str; 3] = ["store", "migrate", "--to"];
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_copy_of_a_ca_without_its_key_does_not_stop_a_new_database() {
+    let machines = Machines::on(Server::shared()).await;
+    let site = &machines.site;
+    let first = exported(&machines, &site.config).await;
+    // The database is lost; the machine still has the copy of its CA.
+    site.configure(&format!(
+        "[store]\nurl = \"{}\"\nkey_file = \"shared.key\"",
+        Server::shared().database().await
+    ));
+    let serving = site.serve().await;
+    let second = std::fs::read_to_string(serving.ca_file()).unwrap();
+    assert_ne!(second, first, "a new database has a new CA");
+    let settings = site.authorize(ALICE).await;
+    let (_, answer) = try_to_log_in(&serving, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn the_ca_of_a_backup_is_the_ca_of_what_is_made_from_it() {
+    let machines = Machines::on(Server::shared()).await;
+    let site = &machines.site;
+    site.authorize(ALICE).await;
+    let first = exported(&machines, &site.config).await;
+    let backup = site.home.path().join("backup.sqlite");
+    let file = backup.to_str().unwrap();
+    assert_eq!(site.run(&["backup", file]).await.code, 0);
+
+    // Into a new database, on a machine that has the copy `ca.pem` of it, or a key of another CA beside that.
+    let (store, key) = (site.state().join("store.sqlite"), site.state().join("ca.key"));
+    for other_key in [None, Some("of another CA")] {
+        let url = Server::shared().database().await;
+        site.configure("[store]\nkey_file = \"shared.key\"");
+        std::fs::copy(&backup, &store).unwrap();
+        if other_key.is_some() {
+            let text = std::fs::read_to_string(another_ca().await).unwrap();
+            std::fs::write(&key, text).unwrap();
+            common::set_mode(&key, 0o600);
+        }
+        let ran = site.run(&[&MIGRATE[..], &[&url, "--apply"]].concat()).await;
+        assert_eq!(ran.code, 0, "{other_key:?}: {ran:?}");
+        site.configure(&format!("[store]\nurl = \"{url}\"\nkey_file = \"shared.key\""));
+        assert_eq!(exported(&machines, &site.config).await, first, "{other_key:?}");
+        std::fs::remove_file(&store).unwrap();
+    }
+
+    // Into a file, on a machine that has made a CA of its own.
+    let text = std::fs::read_to_string(&machines.other).unwrap();
+    std::fs::write(&machines.other, text.replace("[store]\nurl = ", "[store]\n# url = ")).unwrap();
+    let own = exported(&machines, &machines.other).await;
+    assert_ne!(own, first);
+    assert_eq!(machines.run_on_other(&["restore", file]).await.code, 0);
+    assert_eq!(exported(&machines, &machines.other).await, first);
+    // A CA that is renewed afterwards outlives backups of that file.
+    assert_eq!(machines.run_on_other(&["certs", "renew-ca", "--yes"]).await.code, 0);
+    let renewed = exported(&machines, &machines.other).await;
+    let later = site.home.path().join("later.sqlite");
+    for command in ["backup", "restore"] {
+        assert_eq!(machines.run_on_other(&[command, later.to_str().unwrap()]).await.code, 0);
+    }
+    assert_eq!(exported(&machines, &machines.other).await, renewed);
+}
+
+/// The file `ca.key` of another installation.
+async fn another_ca() -> PathBuf {
+    let site = Site::new().await;
+    assert_eq!(site.run(&["certs", "export", "-"]).await.code, 0);
+    let kept = tempfile::tempdir().unwrap().keep().join("ca.key");
+    std::fs::copy(site.state().join("ca.key"), &kept).unwrap();
+    kept
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_reload_without_the_own_certificate_keeps_it_until_the_restart() {
+    let url = Server::shared().database().await;
+    let site = Site::new().await;
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (site.home.path().join("own.pem"), site.home.path().join("own.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    common::set_mode(&key, 0o600);
+    let store = format!("[store]\nurl = \"{url}\"\n");
+    site.configure(&format!("[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"\n{store}"));
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    site.configure(&store);
+    let ran = site.run(&["reload"]).await;
+    assert!(ran.code == 3 && ran.err.contains("tls.certificate"), "{ran:?}");
+    let mut client = Client::connect(serving.address(), &certificate).await;
+    let answer = client.command(&common::login(&settings)).await;
+    assert!(answer.is_ok(), "the certificate of the start is shown: {answer:?}");
+    assert!(!site.state().join("ca.key").exists(), "no machine makes a CA of its own");
+    serving.stop().await;
+    let serving = site.serve().await;
+    let (_, answer) = try_to_log_in(&serving, &settings).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    assert!(!site.state().join("ca.key").exists(), "the restart makes the CA of the store");
 }
 
 /// Two machines, whose page people reach through a balancer; Alice's settings, and a person whose browser it leads to the

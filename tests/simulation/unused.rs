@@ -88,6 +88,7 @@ nothing! { SettingStore:
     fn setting(&str, &[u8]) -> Vec<u8>;
     fn sealed_settings() -> Vec<SealedSetting>;
     fn replace_setting(&str, &[u8], &[u8]) -> bool;
+    fn remove_setting(&str, &[u8]) -> ();
     fn lock_sealing() -> SealingLock;
 }
 

@@ -158,6 +158,7 @@ fails! { SettingStore:
     fn setting(key: &str, value: &[u8]) -> Vec<u8>;
     fn sealed_settings() -> Vec<SealedSetting>;
     fn replace_setting(key: &str, old: &[u8], new: &[u8]) -> bool;
+    fn remove_setting(key: &str, value: &[u8]) -> ();
     fn lock_sealing() -> SealingLock;
 }
 

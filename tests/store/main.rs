@@ -6,6 +6,7 @@
 mod common;
 mod contract;
 mod failing;
+mod moving;
 mod outage;
 mod postgres;
 #[path = "../postgres_server/mod.rs"]

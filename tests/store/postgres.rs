@@ -39,6 +39,10 @@ impl Database for InPostgres {
 }
 
 impl InPostgres {
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// From now on the last sign of life of the holder called `name` is half a minute old.
     async fn silence(&self, name: &str) {
         let sql =

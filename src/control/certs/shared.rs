@@ -14,7 +14,7 @@ use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::secret::{Sealer, Secret};
 use crate::store::Store;
-use crate::tls::{Authority, Identity, SharedAuthority};
+use crate::tls::{Authority, AuthorityError, Identity, SharedAuthority};
 
 /// The setting that holds the CA's key and certificate.
 const AUTHORITY: &str = "certificate_authority";
@@ -45,7 +45,7 @@ async fn make(installation: &Installation) -> Result<Vec<u8>, Error> {
 /// Whether [`of_store`] would make a CA.
 pub(super) async fn is_missing(installation: &Installation) -> Result<bool, Error> {
     let directory = &installation.config.state_directory;
-    Ok(sealed(&*installation.store).await?.is_none() && !Authority::is_there(directory))
+    Ok(sealed(&*installation.store).await?.is_none() && !Authority::has_key(directory))
 }
 
 /// Replaces the CA of the store by a new one, whatever the old one's state.
@@ -66,20 +66,27 @@ async fn put(installation: &Installation, text: &Secret) -> Result<(), Error> {
     }
 }
 
-/// Puts the CA of the state directory, if there is one, into a store in a file that is about to be moved. The caller
-/// holds the lock of the state directory, which keeps other processes from sealing.
-pub(crate) async fn take_along(installation: &Installation) -> Result<(), Error> {
-    match Authority::text_in(&installation.config.state_directory)? {
-        Some(text) => put(installation, &text).await,
-        None => Ok(()),
+/// The CA of the state directory, if it has to go along with the store in a file that is about to be moved. A setting of
+/// that store, which then came from a backup, is replaced only by a CA whose files belong together.
+pub(crate) async fn to_take_along(installation: &Installation) -> Result<Option<Secret>, Error> {
+    match Authority::text_in(&installation.config.state_directory) {
+        Err(AuthorityError::Mismatch { .. }) if sealed(&*installation.store).await?.is_some() => Ok(None),
+        text => Ok(text?),
     }
 }
 
-/// Puts the CA of the store, if there is one, into the files of the state directory.
-pub(crate) async fn bring_back(installation: &Installation) -> Result<(), Error> {
-    let Some(sealed) = sealed(&*installation.store).await? else { return Ok(()) };
-    let text = opened(&installation.sealer, &sealed)?;
-    Ok(Authority::put_into(&installation.config.state_directory, &text)?)
+/// Puts the CA that was taken along into the new store, which no other process uses yet.
+pub(crate) async fn take_along(text: &Secret, new: &Installation) -> Result<(), Error> {
+    put(new, text).await
+}
+
+/// Puts the CA of the store, if there is one, into the files of the state directory of `new`, a store in a file, which
+/// needs no copy of it. A copy would be an old CA after `certs renew-ca`, and a later backup would have it.
+pub(crate) async fn bring_back(new: &Installation) -> Result<(), Error> {
+    let Some(sealed) = sealed(&*new.store).await? else { return Ok(()) };
+    let text = opened(&new.sealer, &sealed)?;
+    Authority::put_into(&new.config.state_directory, &text)?;
+    Ok(new.store.remove_setting(AUTHORITY, &sealed).await?)
 }
 
 /// Takes a renewed CA soon after another process has stored it; never ends.

@@ -69,7 +69,12 @@ impl Running {
         let needs_restart = needs_restart(&self.started, &read);
         let access = access(&self.started.listeners, &read.listeners, &self.proxy.load().access);
         // Keys that need a restart keep their old values for the other parts.
+        let tls = match waits_for_shared_ca(&self.started, &read) {
+            true => self.config.load().tls.clone(),
+            false => read.tls.clone(),
+        };
         let config = Config {
+            tls,
             state_directory: self.started.state_directory.clone(),
             store: self.started.store.clone(),
             listeners: self.started.listeners.clone(),
@@ -132,10 +137,16 @@ fn needs_restart(started: &Config, new: &Config) -> Vec<String> {
     // A default key file moves with the state directory, which is already in the list.
     let key = started.state_directory == new.state_directory && started.store.key != new.store.key;
     differs("store", key || started.store.postgres != new.store.postgres);
+    differs("tls.certificate", waits_for_shared_ca(started, new));
     differs("admin.address", started.admin.address != new.admin.address);
     differs("callback.address", started.callback != new.callback);
     differs("metrics.address", started.metrics.address != new.metrics.address);
     keys
+}
+
+/// Whether `new` needs the CA of the store, which only a start loads, and the start had a certificate of the user's.
+fn waits_for_shared_ca(started: &Config, new: &Config) -> bool {
+    started.store.postgres.is_some() && started.tls.own.is_some() && new.tls.own.is_none()
 }
 
 fn is_same_door(one: &Listener, other: &Listener) -> bool {
@@ -178,6 +189,20 @@ mod tests {
         ] {
             assert_eq!(needs_restart(&started, &config(text)), keys, "{text}");
         }
+    }
+
+    #[test]
+    fn the_ca_of_a_shared_store_waits_for_a_start_that_loads_it() {
+        let own = "[tls]\ncertificate = \"/x.pem\"\nkey = \"/x.key\"\n";
+        let store = "[store]\nurl = \"postgres://proxy@db.example/mail\"\nkey_file = \"/x/key\"\n";
+        let (owned, shared) = (config(&format!("{own}{store}")), config(store));
+        assert_eq!(needs_restart(&owned, &shared), ["tls.certificate"]);
+        assert_eq!(needs_restart(&shared, &owned), [""; 0]);
+        assert_eq!(
+            needs_restart(&config(own), &config("")),
+            [""; 0],
+            "a machine alone makes its own CA at once"
+        );
     }
 
     #[test]

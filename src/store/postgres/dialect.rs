@@ -5,6 +5,8 @@ pub(super) use sqlx::postgres::PgRow as Row;
 
 pub(super) use super::Postgres as Backend;
 pub(super) use super::pool::{Pool, Writing};
+use crate::store::WAS_MOVED;
+use crate::store::tables::{TABLES, Table};
 
 // The values of a column as a JSON array, without NULL.
 macro_rules! JSON_NAMES {
@@ -46,6 +48,22 @@ pub(super) const AFTER_FILLING: &[&str] = &[
     "ALTER TABLE login_names ENABLE TRIGGER USER",
     "ALTER TABLE passwords ENABLE TRIGGER USER",
 ];
+/// Makes every later write fail, with the place `to` that the store was moved to; waits for the writes under way.
+pub(super) fn refuse_writes(to: &str) -> Vec<String> {
+    let function = format!(
+        "CREATE FUNCTION store_was_moved() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION '{WAS_MOVED}%; name that place in store.url', TG_ARGV[0]; END $$"
+    );
+    let to = to.replace('\'', "''");
+    let trigger = |table: &Table| {
+        format!(
+            "CREATE TRIGGER store_was_moved BEFORE INSERT OR UPDATE OR DELETE ON {} \
+             FOR EACH STATEMENT EXECUTE FUNCTION store_was_moved('{to}')",
+            table.name
+        )
+    };
+    std::iter::once(function).chain(TABLES.iter().map(trigger)).collect()
+}
 /// A transaction that sees one moment.
 pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// The time in seconds, by the clock that all processes on the store go by.

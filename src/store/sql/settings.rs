@@ -44,6 +44,12 @@ impl SettingStore for Backend {
         Ok(done.rows_affected() == 1)
     }
 
+    async fn remove_setting(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let query = sqlx::query("DELETE FROM settings WHERE key = $1 AND value = $2");
+        query.bind(key).bind(value).execute(&self.pool()?).await?;
+        Ok(())
+    }
+
     async fn lock_sealing(&self) -> Result<SealingLock, StoreError> {
         self.keep_others_from_sealing().await
     }

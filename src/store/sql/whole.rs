@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 
 use super::dialect::{
-    AFTER_FILLING, Arguments, BEFORE_FILLING, BEGIN_READING, Backend, Driver, Row, Writing,
+    AFTER_FILLING, Arguments, BEFORE_FILLING, BEGIN_READING, Backend, Driver, Row, Writing, refuse_writes,
 };
 use crate::store::StoreError;
-use crate::store::tables::{Filling, Kind, Reading, TABLES, Table, Value, WholeStore};
+use crate::store::tables::{self, Filling, Kind, Moved, Reading, TABLES, Table, Value, WholeStore};
 
 /// Number of rows read at once.
 const PAGE: i64 = 1000;
@@ -40,12 +40,22 @@ impl WholeStore for Backend {
         Ok(Box::new(Open(transaction)))
     }
 
-    async fn mark_moved(&self, to: &str) -> Result<(), StoreError> {
+    async fn mark_moved(&self, to: &str, seen: &Moved) -> Result<(), StoreError> {
+        let mut open = Open(self.write().await?);
+        // First, so that what is seen below is the last that was written.
+        for sql in refuse_writes(to) {
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *open.0).await?;
+        }
+        if self.is_in_use().await? || tables::count_in(&mut open).await? != *seen {
+            let why = "the store was used while it was copied, and stays in force; stop everything that uses it, empty \
+                 the new one and try again";
+            return Err(StoreError::Unusable(why.to_owned()));
+        }
         let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
              VALUES ($1, $2, true, $3, 0)";
         let query = sqlx::query(sql).bind(MOVED).bind(to).bind(Vec::<u8>::new());
-        query.execute(&self.pool()?).await?;
-        Ok(())
+        query.execute(&mut *open.0).await?;
+        Ok(open.0.commit().await?)
     }
 
     async fn is_in_use(&self) -> Result<bool, StoreError> {

@@ -4,6 +4,8 @@ pub(super) use sqlx::Sqlite as Driver;
 pub(super) use sqlx::sqlite::{SqlitePool as Pool, SqliteRow as Row};
 
 pub(super) use super::Sqlite as Backend;
+use crate::store::WAS_MOVED;
+use crate::store::tables::TABLES;
 
 /// A transaction.
 pub(super) type Writing = sqlx::Transaction<'static, Driver>;
@@ -35,6 +37,18 @@ pub(super) type Arguments = sqlx::sqlite::SqliteArguments;
 /// What filling a store from another one needs around it.
 pub(super) const BEFORE_FILLING: &[&str] = &[];
 pub(super) const AFTER_FILLING: &[&str] = &[];
+/// Makes every later write fail, with the place `to` that the store was moved to.
+pub(super) fn refuse_writes(to: &str) -> Vec<String> {
+    let to = to.replace('\'', "''");
+    let trigger = |(table, write): (&str, &str)| {
+        format!(
+            "CREATE TRIGGER moved_{table}_{write} BEFORE {write} ON {table} \
+             BEGIN SELECT RAISE(ABORT, '{WAS_MOVED}{to}; name that place in store.url'); END"
+        )
+    };
+    let tables = TABLES.iter().map(|table| table.name);
+    tables.flat_map(|table| ["INSERT", "UPDATE", "DELETE"].map(|write| trigger((table, write)))).collect()
+}
 /// A transaction that sees one moment.
 pub(super) const BEGIN_READING: &str = "BEGIN";
 /// The time in seconds, by the clock that all processes on the store go by.

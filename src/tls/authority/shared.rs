@@ -4,7 +4,7 @@
 //! key. Each machine signs leaves of its own with it, and keeps `ca.pem`, the copy for clients. The text moves between
 //! the store and a state directory when a store is moved, so that no client has to trust another CA.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -65,14 +65,17 @@ impl Authority {
         Ok(Secret::new(made(&names, now)?.as_str()))
     }
 
-    /// The text of the CA in the files of `directory`, if there is one.
+    /// Whether the key of a CA is in the files of `directory`, as far as this user can see. `ca.pem` alone is what each
+    /// machine on a shared store keeps, for whatever CA that had.
+    pub fn has_key(directory: &Path) -> bool {
+        key_path(directory).exists()
+    }
+
+    /// The text of the CA in the files of `directory`, if its key is there.
     pub fn text_in(directory: &Path) -> Result<Option<Secret>, AuthorityError> {
-        if !Self::is_there(directory) {
-            return Ok(None);
-        }
-        let (certificate, key) = (certificate_path(directory), key_path(directory));
+        let key = key_path(directory);
         if !exists(&key)? {
-            return Err(AuthorityError::KeyMissing { certificate, key });
+            return Ok(None);
         }
         let _lock = lock(directory)?;
         Self::read(directory)?;
@@ -83,6 +86,18 @@ impl Authority {
     pub fn put_into(directory: &Path, text: &Secret) -> Result<(), AuthorityError> {
         let _lock = lock(directory)?;
         Self::write(directory, text.expose()).map(drop)
+    }
+
+    /// Removes the key from the files of `directory`, once a store holds it.
+    pub fn remove_key(directory: &Path) -> Result<PathBuf, AuthorityError> {
+        let _lock = lock(directory)?;
+        let key = key_path(directory);
+        match std::fs::remove_file(&key) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(AuthorityError::Unwritable(key, error))
+            }
+            _ => Ok(key),
+        }
     }
 
     pub(super) fn write(directory: &Path, text: &str) -> Result<Self, AuthorityError> {
