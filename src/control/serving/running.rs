@@ -11,11 +11,11 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::misses::Misses;
 use super::parts::{Kept, Shown};
 use crate::config::{Config, Listener, Security};
 use crate::connection::{LiveSession, Proxy};
 use crate::control::answers::{Keeper, Receiver};
+use crate::control::misses::Misses;
 use crate::control::audit::{self, Deed};
 use crate::control::consents::Consents;
 use crate::control::error::Error;
