@@ -54,7 +54,8 @@ impl From<StoreError> for NotKnown {
 
 /// Whether `token` has the form of our tokens. Others are not looked up.
 pub(super) fn is_formed(token: &str) -> bool {
-    token.len() == TOKEN_LENGTH && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    token.len() == TOKEN_LENGTH
+        && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// The sealed part of an entrance.
@@ -233,10 +234,7 @@ impl Visitors {
     }
 
     /// The value, unless there is none or it cannot be read.
-    fn opened<T: for<'a> Deserialize<'a>>(
-        &self,
-        found: Option<ShortLived>,
-    ) -> Option<(ShortLived, T)> {
+    fn opened<T: for<'a> Deserialize<'a>>(&self, found: Option<ShortLived>) -> Option<(ShortLived, T)> {
         let found = found?;
         let text = self.sealer.open(&ShortLived::context(found.kind, &found.key), &found.sealed);
         let text = text.inspect_err(|error| warn!("a session of the page cannot be opened: {error}")).ok()?;
@@ -286,12 +284,17 @@ mod tests {
     async fn security_row_46_an_entrance_opens_once_and_for_five_minutes_at_any_instance() {
         let (one, other, _directory) = two().await;
         let token = one.invite(actor(), BEGAN).await.unwrap();
-        assert!(one.is_invited(&token, BEGAN).await.unwrap() && other.is_invited(&token, BEGAN).await.unwrap(), "only a look");
+        assert!(
+            one.is_invited(&token, BEGAN).await.unwrap() && other.is_invited(&token, BEGAN).await.unwrap(),
+            "only a look"
+        );
         let (first, second) = tokio::join!(one.enter(&token, BEGAN), other.enter(&token, BEGAN));
         assert!(first.unwrap().is_some() != second.unwrap().is_some(), "one of two enters");
         let late = one.invite(actor(), BEGAN).await.unwrap();
         assert!(other.enter(&late, BEGAN + ENTRANCE_LIFE).await.unwrap().is_none());
-        assert!(one.enter("", BEGAN).await.unwrap().is_none() && !one.is_invited(&token, BEGAN).await.unwrap());
+        assert!(
+            one.enter("", BEGAN).await.unwrap().is_none() && !one.is_invited(&token, BEGAN).await.unwrap()
+        );
         for value in one.store.all_short_lived().await.unwrap() {
             assert!(!value.key.contains(&token) && !value.key.contains(&late), "a token is stored nowhere");
         }
@@ -335,7 +338,10 @@ mod tests {
         for _ in 0..=Kind::Entrance.most() {
             tokens.push(visitors.invite(actor(), at).await.unwrap());
         }
-        assert!(!visitors.is_invited(&tokens[0], at).await.unwrap() && visitors.is_invited(&tokens[1], at).await.unwrap());
+        assert!(
+            !visitors.is_invited(&tokens[0], at).await.unwrap()
+                && visitors.is_invited(&tokens[1], at).await.unwrap()
+        );
     }
 
     #[tokio::test]
@@ -345,6 +351,9 @@ mod tests {
         let ((_, one), (_, other)) = (enter(&visitors, now).await, enter(&visitors, now).await);
         let name = visitors.say(&one, &Secret::new("it is done")).await.unwrap();
         assert!(visitors.hear(&other, &name).await.unwrap().is_none());
-        assert!(instance.hear(&one, &name).await.unwrap().is_some() && visitors.hear(&one, &name).await.unwrap().is_none());
+        assert!(
+            instance.hear(&one, &name).await.unwrap().is_some()
+                && visitors.hear(&one, &name).await.unwrap().is_none()
+        );
     }
 }

@@ -38,10 +38,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
 async fn list(options: &Options, json: bool) -> Result<Done, Failure> {
     let (mut sessions, done) = match everywhere(options, Asked::List).await? {
         Ok(heard) => (heard.sessions, heard.done),
-        Err(alone) => {
-            let (sessions, done) = here(options).await?;
-            (sessions, worse(done, alone))
-        }
+        Err(_) => here(options).await?,
     };
     sessions.sort_by(|one, other| one.since.cmp(&other.since));
     if json {
@@ -72,7 +69,8 @@ async fn close(options: &Options, of: String) -> Result<Done, Failure> {
         Ok(heard) => (heard.closed, heard.done),
         Err(alone) => {
             let (closed, done) = close_here(options, &of).await?;
-            (closed, worse(done, alone))
+            // Where some have ended, only those of other machines may be left, of which a warning tells.
+            (closed, if closed == 0 && done == Done::Well { alone } else { done })
         }
     };
     match closed {
@@ -131,10 +129,6 @@ struct Everywhere {
     sessions: Vec<SessionRow>,
     closed: usize,
     done: Done,
-}
-
-fn worse(one: Done, other: Done) -> Done {
-    if one == Done::Well { other } else { one }
 }
 
 /// Asks all instances. Only this machine is left where the store is not shared, and where it cannot be asked, which a

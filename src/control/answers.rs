@@ -65,8 +65,9 @@ pub(super) fn is_redirected_to(config: &Config, path: &str) -> bool {
 }
 
 /// The address to which a browser takes the answer with a `state`, if its sign-in began on the page.
-pub(super) type Onwards =
-    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<String>, NotTaken>> + Send>> + Send + Sync>;
+pub(super) type Onwards = Arc<
+    dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<String>, NotTaken>> + Send>> + Send + Sync,
+>;
 
 /// Finds what waits for an answer, and keeps the answers that commands wait for.
 #[derive(Clone)]

@@ -167,11 +167,16 @@ fn said(Ended { closed, silent }: &Ended) -> Said {
     let silent = text(&silent.join(", "));
     match (done, silent.is_empty()) {
         (Some(done), true) => Said::done(done),
-        (Some(done), false) => Said::failed(format!("{done} No answer came from {silent}, which may still end some."), Vec::new()),
+        (Some(done), false) => Said::failed(
+            format!("{done} No answer came from {silent}, which may still end some."),
+            Vec::new(),
+        ),
         (None, true) => Said::failed("That session has ended already.", Vec::new()),
         (None, false) => Said::failed(
             format!("No answer came from {silent}, which may have the session and may still end it."),
-            vec!["Look at the list again in a minute, and close it once more if it is still there.".to_owned()],
+            vec![
+                "Look at the list again in a minute, and close it once more if it is still there.".to_owned(),
+            ],
         ),
     }
 }
