@@ -117,7 +117,7 @@ impl Links {
         }
         let token = new_token();
         // A rotation of the keys may have gone on since this process last read them.
-        let _ = self.sealer.reload();
+        self.sealer.refresh();
         let Ok(sealed) = self.sealer.seal(&context, token.expose().as_bytes()) else { return Ok(None) };
         let new = SignInLink { hash: hash(token.expose()), sealed, made_at: now, begun: 0 };
         let seen = known.as_ref().map(|link| link.hash.as_slice());

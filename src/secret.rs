@@ -189,6 +189,18 @@ impl Sealer {
         Ok(())
     }
 
+    /// Reads the keys again before something new is sealed, because a rotation of the keys keeps only the newest. A
+    /// key command is not run: its vault may take half a minute or be away, and the first value that is sealed with a
+    /// newer key has the command run in any case. A failure changes nothing.
+    pub fn refresh(&self) {
+        if matches!(self.source, Some(KeySource::Command(_))) {
+            return;
+        }
+        if let Err(error) = self.reload() {
+            tracing::debug!("the keys cannot be read again: {error}");
+        }
+    }
+
     /// The keys, read again from the source if `id` is not among them.
     fn ring_with(&self, id: u32) -> Arc<KeyRing> {
         let ring = self.ring.load_full();

@@ -4,8 +4,9 @@
 
 mod common;
 
-use common::Site;
 use common::web::{Browser, ON, ask, entrance, site};
+use common::{ALICE, Site, within};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -289,5 +290,106 @@ async fn security_row_46_large_bodies_are_read_a_few_at_a_time() {
     assert!(!large.is_finished());
     drop(stalled);
     assert_eq!(large.await.unwrap().status, 403);
+    serving.stop().await;
+}
+
+/// Makes each statement on the table of sessions fail, as where the database is away.
+async fn is_away(site: &Site) {
+    site.tamper("ALTER TABLE short_lived RENAME TO away", &[]).await;
+}
+
+async fn is_back(site: &Site) {
+    site.tamper("ALTER TABLE away RENAME TO short_lived", &[]).await;
+}
+
+#[tokio::test]
+async fn while_the_store_is_away_the_page_says_so_and_no_one_loses_a_session_or_an_entrance() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    let path = entrance(&site).await;
+    let from_here = format!("Origin: http://{}\r\n", browser.address);
+    let without = Browser { cookie: None, ..browser.clone() };
+    is_away(&site).await;
+    for (answer, what) in [
+        (browser.send("GET", "/", "", "").await, "the list"),
+        (
+            browser.send("GET", "/sessions", "X-By-Itself: 1\r\n", "").await,
+            "the script, which reloads at 403",
+        ),
+        (browser.submit("/leave", &[]).await, "the way out"),
+        (without.send("GET", &path, "", "").await, "a look at an entrance"),
+        (without.send("POST", &path, &from_here, "").await, "an entrance"),
+    ] {
+        assert!(answer.status == 503 && answer.header("set-cookie").is_empty(), "{what}: {answer:?}");
+        answer.has("Load this page again in a minute").lacks("imap-oauth-proxy admin").lacks("five minutes");
+    }
+    let answer = browser.send("GET", "/api/v1/accounts", "", "").await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    answer.has("\"unavailable\"").has("ask again in a minute");
+    is_back(&site).await;
+    browser.get("/").await.has("Sign out");
+    assert_eq!(without.send("POST", &path, &from_here, "").await.status, 303);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_keeps_nothing_uses_no_entrance_up_and_loses_no_answer() {
+    let site = Site::new().await;
+    site.configure(ON);
+    site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    let path = entrance(&site).await;
+    let full = "CREATE TRIGGER full BEFORE INSERT ON short_lived BEGIN SELECT RAISE(ABORT, 'disk full'); END";
+    site.tamper(full, &[]).await;
+    let from_here = format!("Origin: http://{}\r\n", browser.address);
+    let without = Browser { cookie: None, ..browser.clone() };
+    let answer = without.send("POST", &path, &from_here, "").await;
+    assert!(answer.status == 503 && answer.header("set-cookie").is_empty(), "{answer:?}");
+    let answer = browser.submit(&format!("/accounts/{ALICE}/password"), &[("name", "phone")]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.has("The app password called <strong>phone</strong>").has("shown this once");
+    let password =
+        answer.between("<code class=\"password\" tabindex=\"0\" data-copy=\"Copy the password\">", "</code>");
+    assert!(password.len() > 10, "{password}");
+    let answer = browser.submit("/sessions/close", &[("id", "x")]).await;
+    answer.has("That session has ended already.");
+    site.tamper("DROP TRIGGER full", &[]).await;
+    assert_eq!(without.send("POST", &path, &from_here, "").await.status, 303, "the entrance is still open");
+    browser.get("/").await.has("Sign out");
+    serving.stop().await;
+}
+
+/// The number of answers that the page has still to show.
+async fn said(site: &Site) -> u64 {
+    site.tamper("UPDATE short_lived SET number = number WHERE kind = 'said'", &[]).await
+}
+
+#[tokio::test]
+async fn security_row_23_a_password_that_is_shown_once_is_in_no_backup_and_does_not_stay_in_the_store() {
+    let site = Site::new().await;
+    site.configure(ON);
+    site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    let browser = Browser::enter(&site, &serving).await;
+    let answer = browser.submit(&format!("/accounts/{ALICE}/password"), &[("name", "phone")]).await;
+    assert_eq!((answer.status, said(&site).await), (303, 1), "the browser has not looked yet");
+    let copy = site.state().join("copy.sqlite");
+    assert_eq!(site.run(&["backup", copy.to_str().unwrap()]).await.code, 0);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&copy);
+    let mut opened = options.connect().await.unwrap();
+    let kinds: Vec<String> =
+        sqlx::query_scalar("SELECT kind FROM short_lived").fetch_all(&mut opened).await.unwrap();
+    assert_eq!(kinds, ["session"]);
+    opened.close().await.unwrap();
+    serving.stop().await;
+    site.tamper("UPDATE short_lived SET until = 1 WHERE kind = 'said'", &[]).await;
+    let serving = site.serve().await;
+    within("the removal of what is over", async {
+        while said(&site).await > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     serving.stop().await;
 }

@@ -294,3 +294,50 @@ async fn security_row_46_no_form_is_taken_from_elsewhere() {
     assert_eq!(site.run(&["events", "list", "--json"]).await.out, before, "nothing was done");
     serving.stop().await;
 }
+
+#[tokio::test]
+async fn security_row_46_made_up_sessions_cost_the_store_little_and_disturb_no_session() {
+    let (site, serving) = site().await;
+    let mut browser = Browser::enter(&site, &serving).await;
+    let path = common::web::entrance(&site).await;
+    let name = browser.cookie.as_ref().unwrap().split_once('=').unwrap().0.to_owned();
+    let with = |cookie: String| Browser { cookie: Some(cookie), ..browser.clone() };
+    // What has not the form of a session is not looked up, and not counted.
+    for number in 0..60 {
+        let answer = with(format!("{name}=x{number}")).send("GET", "/sessions", "", "").await;
+        assert_eq!(answer.status, 403, "{answer:?}");
+    }
+    let made_up = with(format!("{name}={}", "A".repeat(43)));
+    let mut statuses = Vec::new();
+    for _ in 0..60 {
+        statuses.push(made_up.send("GET", "/sessions", "", "").await.status);
+    }
+    assert!(statuses.starts_with(&[403; 20]) && statuses.contains(&429), "{statuses:?}");
+    let api = made_up.send("GET", "/api/v1/accounts", "", "").await;
+    assert!(api.status == 429 || api.status == 401, "{api:?}");
+    for _ in 0..60 {
+        statuses.push(made_up.send("GET", &format!("/enter/{}", "B".repeat(43)), "", "").await.status);
+    }
+    assert!(statuses[60..].contains(&429), "{statuses:?}");
+    // A session that was seen, and an entrance that the command has just made, are looked up in any case.
+    browser.get("/").await.has(ALICE);
+    assert_eq!(made_up.send("GET", &path, "", "").await.status, 200);
+    Browser::enter(&site, &serving).await.get("/").await.has(ALICE);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_made_up_sign_ins_cost_the_store_little() {
+    let (_site, serving) = site().await;
+    let browser = Browser::new(&serving);
+    let mut statuses = Vec::new();
+    for number in 0..60 {
+        let cookie = Some(format!("consent-{number}=x"));
+        let asking = Browser { cookie, ..browser.clone() };
+        statuses.push(asking.send("GET", &format!("/consent/{number}"), "", "").await.status);
+    }
+    assert!(statuses.starts_with(&[404; 20]) && statuses.contains(&429), "{statuses:?}");
+    let answer = browser.send("GET", "/consent/x", "", "").await;
+    assert_eq!(answer.status, 404, "without the browser's key nothing is looked up: {answer:?}");
+    serving.stop().await;
+}

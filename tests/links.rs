@@ -690,3 +690,49 @@ async fn no_log_at_any_level_holds_a_link_an_entrance_a_cookie_or_an_answer() {
         assert!(!log.contains(&secret), "{secret} is in {log}");
     }
 }
+
+#[tokio::test]
+async fn a_sign_in_outlives_a_rotation_and_a_moment_without_the_store() {
+    let (site, serving, settings) = expired(both(), "").await;
+    let url = link_of(&serving, &settings).await;
+    let mut person = Person::default();
+    person.open(&url).await;
+    let path = url.strip_prefix(serving.ready["admin"].as_str().unwrap()).unwrap().to_owned();
+    let pressed = person.send(&path, &[]).await;
+    let consent = person.follow(pressed).await;
+    // The first write finds that another process has written the row, as a rotation of the keys does; the third, which
+    // keeps the outcome, finds no store.
+    for sql in [
+        "CREATE TABLE tries (number INTEGER)",
+        "CREATE TRIGGER trying BEFORE UPDATE ON short_lived WHEN NEW.kind = 'consent' BEGIN \
+         INSERT INTO tries VALUES (1); \
+         SELECT RAISE(IGNORE) WHERE (SELECT count(*) FROM tries) = 1; \
+         SELECT RAISE(FAIL, 'away') WHERE (SELECT count(*) FROM tries) = 3; END",
+    ] {
+        site.tamper(sql, &[]).await;
+    }
+    let back = person.approve(&consent, ALICE).await;
+    person.follow(back).await.has(&format!("Signed in as <strong>{ALICE}</strong>"));
+    assert_eq!(site.tamper("DELETE FROM tries", &[]).await, 4, "each was tried once more");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_while_the_store_is_away_is_taken_when_the_page_is_loaded_again() {
+    let (site, serving, settings) = expired(both(), "").await;
+    let url = link_of(&serving, &settings).await;
+    let mut person = Person::default();
+    person.open(&url).await;
+    let path = url.strip_prefix(serving.ready["admin"].as_str().unwrap()).unwrap().to_owned();
+    let pressed = person.send(&path, &[]).await;
+    let consent = person.follow(pressed).await;
+    let back = person.approve(&consent, ALICE).await;
+    site.tamper("ALTER TABLE short_lived RENAME TO away", &[]).await;
+    let to = back.header("location").to_owned();
+    let answer = person.look(&to).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    answer.has("Load this page again in a minute");
+    site.tamper("ALTER TABLE away RENAME TO short_lived", &[]).await;
+    person.open(&to).await.has(&format!("Signed in as <strong>{ALICE}</strong>"));
+    serving.stop().await;
+}

@@ -207,8 +207,12 @@ fn not_taken(why: &NotTaken) -> Response {
     let status = match why {
         NotTaken::OtherBrowser => StatusCode::FORBIDDEN,
         NotTaken::Away => StatusCode::SERVICE_UNAVAILABLE,
+        NotTaken::TooMany => StatusCode::TOO_MANY_REQUESTS,
         NotTaken::Unknown | NotTaken::Pasted(_) => StatusCode::NOT_FOUND,
     };
+    if let NotTaken::Away | NotTaken::TooMany = why {
+        return page::plain(status, "Not just now", &html! { p { (one_line(&why.to_string())) "." } });
+    }
     let content = html! {
         p { (one_line(&why.to_string())) "." }
         p { "Begin the sign-in again, in this browser: with the link of the mail program's error, or on the account's page." }

@@ -10,23 +10,23 @@ use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::html;
+use time::OffsetDateTime;
 use tracing::info;
 
 use super::page;
 use super::site::Site;
 use super::visit::Posted;
+use super::visitors::{NotKnown, is_formed};
 
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new().route("/enter/{token}", get(show).post(enter)).route("/leave", post(leave))
 }
 
 async fn show(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Response {
-    let is_invited = match site.visitors.now().await {
-        Ok(now) => site.visitors.is_invited(&token, now).await,
-        Err(_) => false,
-    };
-    if !is_invited {
-        return used();
+    match is_invited(&site, &token).await {
+        Ok(true) => {}
+        Ok(false) => return used(),
+        Err(why) => return page::not_known(&why),
     }
     let content = html! {
         p { "This address opens the administration of this mail proxy, once." }
@@ -35,17 +35,41 @@ async fn show(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Respo
     page::plain(StatusCode::OK, "Mail proxy", &content)
 }
 
+async fn is_invited(site: &Site, token: &str) -> Result<bool, NotKnown> {
+    let Some(now) = now(site, token).await? else { return Ok(false) };
+    site.visitors.is_invited(token, now).await
+}
+
+/// The store's time for a look at an entrance; `None` if `token` is none. Each costs the store, so both are judged before.
+async fn now(site: &Site, token: &str) -> Result<Option<OffsetDateTime>, NotKnown> {
+    match (is_formed(token), site.visitors.may_find(token)) {
+        (false, _) => Ok(None),
+        (true, false) => Err(NotKnown::TooMany),
+        (true, true) => Ok(Some(site.visitors.now().await?)),
+    }
+}
+
 async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Response {
-    let Ok(now) = site.visitors.now().await else { return used() };
-    let Some((cookie, visitor)) = site.visitors.enter(&token, now).await else { return used() };
+    let entered = async {
+        let Some(now) = now(&site, &token).await? else { return Ok(None) };
+        site.visitors.enter(&token, now).await
+    };
+    let (cookie, visitor) = match entered.await {
+        Ok(Some(entered)) => entered,
+        Ok(None) => return used(),
+        Err(why) => return page::not_known(&why),
+    };
     info!(session = visitor.session, user = visitor.opened_by.user, "a person has opened the page");
     let secure = if site.is_https() { "; Secure" } else { "" };
     let cookie = format!("{}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}", site.cookie());
     ([(SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 
+/// The cookie goes only with the session: who has copied it could use a session that goes on.
 async fn leave(State(site): State<Arc<Site>>, posted: Posted) -> Response {
-    site.visitors.leave(&posted.visitor).await;
+    if let Err(why) = site.visitors.leave(&posted.visitor).await {
+        return page::not_known(&why);
+    }
     let secure = if site.is_https() { "; Secure" } else { "" };
     let cookie = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict{secure}", site.cookie());
     ([(SET_COOKIE, cookie)], Redirect::to("/")).into_response()

@@ -19,6 +19,7 @@ use maud::{Markup, PreEscaped};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tracing::warn;
 
+use super::said::Said;
 use super::visit::Fields;
 use super::visitors::{Visitor, Visitors};
 use super::{again, api, consent, entrance, guard, page, socket, watch};
@@ -86,8 +87,13 @@ impl Site {
         if name.is_empty() {
             return None;
         }
-        let said = self.visitors.hear(visitor, name).await?;
-        Some(PreEscaped(said.expose().to_owned()))
+        match self.visitors.hear(visitor, name).await {
+            Ok(said) => said.map(|said| PreEscaped(said.expose().to_owned())),
+            Err(_) => {
+                let cause = "What your last step has led to cannot be shown just now; load this page again in a minute.";
+                Some(Said::failed(cause, Vec::new()).shown())
+            }
+        }
     }
 
     /// Whether browsers reach the page over https, so that the cookie may be bound to that.

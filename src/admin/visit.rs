@@ -11,39 +11,59 @@ use axum::response::Response;
 
 use super::page;
 use super::site::Site;
-use super::visitors::Visitor;
+use super::visitors::{NotKnown, Visitor, is_formed};
 
 /// The field of each form with the session's token.
 pub(super) const FORM_TOKEN: &str = "form_token";
 /// Set by the page's script, when it brings what is shown up to date by itself.
 const BY_ITSELF: &str = "x-by-itself";
+/// The most cookies of one request that are looked up.
+const MOST_COOKIES: usize = 3;
 
 impl FromRequestParts<Arc<Site>> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
-        find(site, &parts.headers).await.ok_or_else(|| page::no_session(StatusCode::FORBIDDEN))
+        needed(site, &parts.headers).await
     }
 }
 
-/// The visitor whose cookie the request has.
-pub(super) async fn find(site: &Site, headers: &HeaderMap) -> Option<Visitor> {
+/// The visitor whose cookie the request has, or the page that says why there is none.
+async fn needed(site: &Site, headers: &HeaderMap) -> Result<Visitor, Response> {
+    match find(site, headers).await {
+        Ok(Some(visitor)) => Ok(visitor),
+        Ok(None) => Err(page::no_session(StatusCode::FORBIDDEN)),
+        Err(why) => Err(page::not_known(&why)),
+    }
+}
+
+/// The visitor whose cookie the request has. A request without a right costs at most a look at the store, and nothing
+/// while too many of them come.
+pub(super) async fn find(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, NotKnown> {
     let name = site.cookie();
     let is_of_person = !headers.contains_key(BY_ITSELF);
     let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     // Another program on this host may have set a cookie of the same name before.
-    let named: Vec<&str> = pairs.filter(|(other, _)| *other == name).map(|(_, cookie)| cookie).collect();
+    let named = pairs.filter(|(other, cookie)| *other == name && is_formed(cookie)).map(|(_, cookie)| cookie);
+    let named: Vec<&str> = named.take(MOST_COOKIES).collect();
     if named.is_empty() {
-        return None;
+        return Ok(None);
     }
-    let now = site.visitors.now().await.ok()?;
+    if !named.iter().any(|cookie| site.visitors.may_find(cookie)) {
+        return Err(NotKnown::TooMany);
+    }
+    let now = site.visitors.now().await?;
+    let mut is_known = true;
     for cookie in named {
-        if let Some(visitor) = site.visitors.find(cookie, is_of_person, now).await {
-            return Some(visitor);
+        match site.visitors.find(cookie, is_of_person, now).await {
+            Ok(Some(visitor)) => return Ok(Some(visitor)),
+            Ok(None) => {}
+            Err(NotKnown::TooMany) => is_known = false,
+            Err(NotKnown::Away) => return Err(NotKnown::Away),
         }
     }
-    None
+    if is_known { Ok(None) } else { Err(NotKnown::TooMany) }
 }
 
 /// A form that a visitor sent from a page of the session.
@@ -79,7 +99,7 @@ impl FromRequest<Arc<Site>> for Posted {
 
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
         let headers = request.headers();
-        let visitor = find(site, headers).await.ok_or_else(|| page::no_session(StatusCode::FORBIDDEN))?;
+        let visitor = needed(site, headers).await?;
         let fields = fields(request, site).await;
         match visitor.sent(fields.one(FORM_TOKEN)) {
             true => Ok(Self { visitor, fields }),

@@ -12,6 +12,7 @@ use time::{Duration, OffsetDateTime};
 use tracing::warn;
 use zeroize::Zeroizing;
 
+use crate::control::misses::Lookups;
 use crate::secret::{Sealer, Secret, random_text, same_bytes};
 use crate::store::{Actor, ShortLived, ShortLivedKind as Kind, Store, StoreError};
 
@@ -25,11 +26,36 @@ const LONGEST: Duration = Duration::hours(12);
 const NOTED: Duration = Duration::seconds(20);
 /// An answer is shown by the next page.
 const SAID_LIFE: Duration = Duration::minutes(10);
+/// 32 bytes in base64.
+const TOKEN_LENGTH: usize = 43;
 
 /// All entrances and sessions.
 pub(super) struct Visitors {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
+    lookups: Lookups,
+}
+
+/// Why the store was not asked for a session or an entrance, or did not answer. Whether there is one is not known.
+#[derive(Debug)]
+pub(super) enum NotKnown {
+    /// Too many that are not there were asked for.
+    TooMany,
+    /// The store does not answer.
+    Away,
+}
+
+impl From<StoreError> for NotKnown {
+    fn from(error: StoreError) -> Self {
+        warn!("the page cannot use its sessions: {error}");
+        Self::Away
+    }
+}
+
+/// Whether `token` has the form of our tokens. Others are not looked up.
+pub(super) fn is_formed(token: &str) -> bool {
+    token.len() == TOKEN_LENGTH
+        && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// The sealed part of an entrance.
@@ -69,7 +95,7 @@ impl Visitor {
 
 impl Visitors {
     pub(super) fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Self {
-        Self { store, sealer }
+        Self { store, sealer, lookups: Lookups::default() }
     }
 
     /// The time by the clock that all instances go by.
@@ -81,20 +107,29 @@ impl Visitors {
     pub(super) async fn invite(&self, by: Actor, now: OffsetDateTime) -> Result<String, StoreError> {
         let token = random_text::<32>();
         let entrance = Entrance { opened_by: by };
-        self.keep(Kind::Entrance, ShortLived::key_of(&token), &entrance, now + ENTRANCE_LIFE, now).await?;
+        let key = ShortLived::key_of(&token);
+        self.keep(Kind::Entrance, key.clone(), &entrance, now + ENTRANCE_LIFE, now).await?;
+        self.lookups.found(&key);
         Ok(token)
     }
 
     /// Whether an entrance with that token is open; looking at it changes nothing.
-    pub(super) async fn is_invited(&self, token: &str, now: OffsetDateTime) -> bool {
-        let found = self.store.short_lived(Kind::Entrance, &ShortLived::key_of(token), now).await;
-        self.opened::<Entrance>(found).is_some()
+    pub(super) async fn is_invited(&self, token: &str, now: OffsetDateTime) -> Result<bool, NotKnown> {
+        let found = self.look::<Entrance>(Kind::Entrance, &ShortLived::key_of(token), now).await?;
+        Ok(found.is_some())
     }
 
-    /// Uses the entrance with that token up, and begins a session; returns its cookie.
-    pub(super) async fn enter(&self, token: &str, now: OffsetDateTime) -> Option<(String, Visitor)> {
-        let taken = self.store.take_short_lived(Kind::Entrance, &ShortLived::key_of(token), now).await;
-        let (_, Entrance { opened_by }) = self.opened(taken)?;
+    /// Begins a session, and uses the entrance with that token up; returns the session's cookie. The session is kept
+    /// first, so that a store that cannot keep it costs no entrance.
+    pub(super) async fn enter(
+        &self,
+        token: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<(String, Visitor)>, NotKnown> {
+        let entrance = ShortLived::key_of(token);
+        let Some((_, Entrance { opened_by })) = self.look(Kind::Entrance, &entrance, now).await? else {
+            return Ok(None);
+        };
         let cookie = random_text::<32>();
         let key = ShortLived::key_of(&cookie);
         let session = Session {
@@ -103,9 +138,22 @@ impl Visitors {
             form_token: random_text::<32>(),
             began: now.unix_timestamp(),
         };
-        let kept = self.keep(Kind::Session, key.clone(), &session, now + IDLE, now).await;
-        kept.inspect_err(|error| warn!("a session of the page cannot begin: {error}")).ok()?;
-        Some((cookie, visitor(key, session)))
+        self.keep(Kind::Session, key.clone(), &session, now + IDLE, now).await?;
+        let taken = self.store.take_short_lived(Kind::Entrance, &entrance, now).await;
+        if !matches!(taken, Ok(Some(_))) {
+            // Another browser was faster. The cookie of the session is known to no browser.
+            let undone = self.store.take_short_lived(Kind::Session, &key, now).await;
+            let _ = undone.inspect_err(|error| warn!("a session without a visitor ends by itself: {error}"));
+            taken?;
+            return Ok(None);
+        }
+        self.lookups.found(&key);
+        Ok(Some((cookie, visitor(key, session))))
+    }
+
+    /// Whether the store may be asked for a session or an entrance with that token.
+    pub(super) fn may_find(&self, token: &str) -> bool {
+        self.lookups.may(&ShortLived::key_of(token))
     }
 
     /// The person with that cookie. A request that the browser makes by itself does not prolong the session.
@@ -114,40 +162,59 @@ impl Visitors {
         cookie: &str,
         is_of_person: bool,
         now: OffsetDateTime,
-    ) -> Option<Visitor> {
+    ) -> Result<Option<Visitor>, NotKnown> {
         let key = ShortLived::key_of(cookie);
-        let found = self.store.short_lived(Kind::Session, &key, now).await;
-        let (found, session): (_, Session) = self.opened(found)?;
+        let Some((found, session)) = self.look::<Session>(Kind::Session, &key, now).await? else {
+            return Ok(None);
+        };
         if is_of_person && now - found.used_at >= NOTED {
-            let longest = OffsetDateTime::from_unix_timestamp(session.began).ok()? + LONGEST;
+            let began = OffsetDateTime::from_unix_timestamp(session.began);
+            let longest = began.unwrap_or(OffsetDateTime::UNIX_EPOCH) + LONGEST;
             let used = self.store.use_short_lived(Kind::Session, &key, now, longest.min(now + IDLE)).await;
             let _ = used.inspect_err(|error| warn!("the use of a session was not noted: {error}"));
         }
-        Some(visitor(key, session))
+        Ok(Some(visitor(key, session)))
     }
 
-    /// Ends the session.
-    pub(super) async fn leave(&self, visitor: &Visitor) {
+    /// Ends the session; after an error it goes on.
+    pub(super) async fn leave(&self, visitor: &Visitor) -> Result<(), NotKnown> {
         let beginning = OffsetDateTime::UNIX_EPOCH;
-        let taken = self.store.take_short_lived(Kind::Session, &visitor.key, beginning).await;
-        let _ = taken.inspect_err(|error| warn!("a session of the page was not ended: {error}"));
+        self.store.take_short_lived(Kind::Session, &visitor.key, beginning).await?;
+        Ok(())
     }
 
     /// Keeps an answer until the visitor's next page; returns its name. The answer is a part of a page.
-    pub(super) async fn say(&self, visitor: &Visitor, said: &Secret) -> String {
+    pub(super) async fn say(&self, visitor: &Visitor, said: &Secret) -> Result<String, NotKnown> {
         let name = random_text::<9>();
-        let Ok(now) = self.now().await else { return name };
+        let now = self.now().await?;
         let key = said_key(visitor, &name);
-        let kept = self.keep(Kind::Said, key, &said.expose(), now + SAID_LIFE, now).await;
-        let _ = kept.inspect_err(|error| warn!("an answer of the page was lost: {error}"));
-        name
+        self.keep(Kind::Said, key, &said.expose(), now + SAID_LIFE, now).await?;
+        Ok(name)
     }
 
     /// Takes the answer of that name, once.
-    pub(super) async fn hear(&self, visitor: &Visitor, name: &str) -> Option<Secret> {
-        let now = self.now().await.ok()?;
-        let taken = self.store.take_short_lived(Kind::Said, &said_key(visitor, name), now).await;
-        self.opened::<Secret>(taken).map(|(_, said)| said)
+    pub(super) async fn hear(&self, visitor: &Visitor, name: &str) -> Result<Option<Secret>, NotKnown> {
+        let now = self.now().await?;
+        let taken = self.store.take_short_lived(Kind::Said, &said_key(visitor, name), now).await?;
+        Ok(self.opened::<Secret>(taken).map(|(_, said)| said))
+    }
+
+    /// The value with that key, if the store may be asked for it.
+    async fn look<T: for<'a> Deserialize<'a>>(
+        &self,
+        kind: Kind,
+        key: &str,
+        now: OffsetDateTime,
+    ) -> Result<Option<(ShortLived, T)>, NotKnown> {
+        if !self.lookups.may(key) {
+            return Err(NotKnown::TooMany);
+        }
+        let found = self.opened(self.store.short_lived(kind, key, now).await?);
+        match &found {
+            Some(_) => self.lookups.found(key),
+            None => self.lookups.missed(),
+        }
+        Ok(found)
     }
 
     async fn keep<T: Serialize>(
@@ -160,19 +227,15 @@ impl Visitors {
     ) -> Result<(), StoreError> {
         let failed = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Failed(error);
         let text = Zeroizing::new(serde_json::to_vec(value).map_err(|error| failed(error.into()))?);
-        // A rotation of the keys keeps only the newest.
-        let _ = self.sealer.reload();
+        self.sealer.refresh();
         let sealed = self.sealer.seal(&ShortLived::context(kind, &key), &text);
         let sealed = sealed.map_err(|error| failed(error.into()))?;
         self.store.keep_shortly(&ShortLived { kind, key, sealed, used_at: now, until }, now).await
     }
 
     /// The value, unless there is none or it cannot be read.
-    fn opened<T: for<'a> Deserialize<'a>>(
-        &self,
-        found: Result<Option<ShortLived>, StoreError>,
-    ) -> Option<(ShortLived, T)> {
-        let found = found.inspect_err(|error| warn!("the page cannot read its sessions: {error}")).ok()??;
+    fn opened<T: for<'a> Deserialize<'a>>(&self, found: Option<ShortLived>) -> Option<(ShortLived, T)> {
+        let found = found?;
         let text = self.sealer.open(&ShortLived::context(found.kind, &found.key), &found.sealed);
         let text = text.inspect_err(|error| warn!("a session of the page cannot be opened: {error}")).ok()?;
         Some((found, serde_json::from_slice(&text).ok()?))
@@ -214,19 +277,24 @@ mod tests {
 
     async fn enter(visitors: &Visitors, at: OffsetDateTime) -> (String, Visitor) {
         let token = visitors.invite(actor(), at).await.unwrap();
-        visitors.enter(&token, at).await.unwrap()
+        visitors.enter(&token, at).await.unwrap().unwrap()
     }
 
     #[tokio::test]
     async fn security_row_46_an_entrance_opens_once_and_for_five_minutes_at_any_instance() {
         let (one, other, _directory) = two().await;
         let token = one.invite(actor(), BEGAN).await.unwrap();
-        assert!(one.is_invited(&token, BEGAN).await && other.is_invited(&token, BEGAN).await, "only a look");
+        assert!(
+            one.is_invited(&token, BEGAN).await.unwrap() && other.is_invited(&token, BEGAN).await.unwrap(),
+            "only a look"
+        );
         let (first, second) = tokio::join!(one.enter(&token, BEGAN), other.enter(&token, BEGAN));
-        assert!(first.is_some() != second.is_some(), "one of two enters");
+        assert!(first.unwrap().is_some() != second.unwrap().is_some(), "one of two enters");
         let late = one.invite(actor(), BEGAN).await.unwrap();
-        assert!(other.enter(&late, BEGAN + ENTRANCE_LIFE).await.is_none());
-        assert!(one.enter("", BEGAN).await.is_none() && !one.is_invited(&token, BEGAN).await);
+        assert!(other.enter(&late, BEGAN + ENTRANCE_LIFE).await.unwrap().is_none());
+        assert!(
+            one.enter("", BEGAN).await.unwrap().is_none() && !one.is_invited(&token, BEGAN).await.unwrap()
+        );
         for value in one.store.all_short_lived().await.unwrap() {
             assert!(!value.key.contains(&token) && !value.key.contains(&late), "a token is stored nowhere");
         }
@@ -237,22 +305,22 @@ mod tests {
         let (visitors, instance, _directory) = two().await;
         let (cookie, visitor) = enter(&visitors, BEGAN).await;
         let (other, _) = enter(&visitors, BEGAN).await;
-        assert!(instance.find(&cookie, true, BEGAN).await.is_some());
-        assert!(visitors.find(&visitor.session, true, BEGAN).await.is_none());
-        instance.leave(&visitor).await;
-        assert!(visitors.find(&cookie, true, BEGAN).await.is_none());
-        assert!(visitors.find(&other, true, BEGAN).await.is_some());
+        assert!(instance.find(&cookie, true, BEGAN).await.unwrap().is_some());
+        assert!(visitors.find(&visitor.session, true, BEGAN).await.unwrap().is_none());
+        instance.leave(&visitor).await.unwrap();
+        assert!(visitors.find(&cookie, true, BEGAN).await.unwrap().is_none());
+        assert!(visitors.find(&other, true, BEGAN).await.unwrap().is_some());
         // What the browser asks by itself does not count.
         let later = BEGAN + IDLE - Duration::seconds(1);
-        assert!(visitors.find(&other, false, later).await.is_some());
-        assert!(visitors.find(&other, true, BEGAN + IDLE).await.is_none());
+        assert!(visitors.find(&other, false, later).await.unwrap().is_some());
+        assert!(visitors.find(&other, true, BEGAN + IDLE).await.unwrap().is_none());
         let (busy, _) = enter(&visitors, BEGAN).await;
         let mut at = BEGAN;
         while at + IDLE / 2 < BEGAN + LONGEST {
             at += IDLE / 2;
-            assert!(visitors.find(&busy, true, at).await.is_some());
+            assert!(visitors.find(&busy, true, at).await.unwrap().is_some());
         }
-        assert!(visitors.find(&busy, true, BEGAN + LONGEST).await.is_none());
+        assert!(visitors.find(&busy, true, BEGAN + LONGEST).await.unwrap().is_none());
     }
 
     #[tokio::test]
@@ -264,13 +332,16 @@ mod tests {
         }
         let at = BEGAN + Duration::seconds(100);
         for (number, cookie) in cookies.iter().enumerate() {
-            assert_eq!(visitors.find(cookie, true, at).await.is_some(), number > 0, "{number}");
+            assert_eq!(visitors.find(cookie, true, at).await.unwrap().is_some(), number > 0, "{number}");
         }
         let mut tokens = Vec::new();
         for _ in 0..=Kind::Entrance.most() {
             tokens.push(visitors.invite(actor(), at).await.unwrap());
         }
-        assert!(!visitors.is_invited(&tokens[0], at).await && visitors.is_invited(&tokens[1], at).await);
+        assert!(
+            !visitors.is_invited(&tokens[0], at).await.unwrap()
+                && visitors.is_invited(&tokens[1], at).await.unwrap()
+        );
     }
 
     #[tokio::test]
@@ -278,8 +349,11 @@ mod tests {
         let (visitors, instance, _directory) = two().await;
         let now = visitors.now().await.unwrap();
         let ((_, one), (_, other)) = (enter(&visitors, now).await, enter(&visitors, now).await);
-        let name = visitors.say(&one, &Secret::new("it is done")).await;
-        assert!(visitors.hear(&other, &name).await.is_none());
-        assert!(instance.hear(&one, &name).await.is_some() && visitors.hear(&one, &name).await.is_none());
+        let name = visitors.say(&one, &Secret::new("it is done")).await.unwrap();
+        assert!(visitors.hear(&other, &name).await.unwrap().is_none());
+        assert!(
+            instance.hear(&one, &name).await.unwrap().is_some()
+                && visitors.hear(&one, &name).await.unwrap().is_none()
+        );
     }
 }

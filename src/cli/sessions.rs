@@ -9,6 +9,9 @@ use crate::control::audit::command_line;
 use crate::control::sessions::{self, Asked, Heard};
 use crate::surface::cures::causes;
 
+/// As of every command that a person has to look after.
+const SOME_SILENT: u8 = 3;
+
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// Show the sessions after their login
@@ -34,8 +37,8 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
 
 async fn list(options: &Options, json: bool) -> Result<Done, Failure> {
     let (mut sessions, done) = match everywhere(options, Asked::List).await? {
-        Some(heard) => (heard.sessions, heard.done),
-        None => here(options).await?,
+        Ok(heard) => (heard.sessions, heard.done),
+        Err(_) => here(options).await?,
     };
     sessions.sort_by(|one, other| one.since.cmp(&other.since));
     if json {
@@ -63,10 +66,22 @@ fn row(session: SessionRow) -> Vec<String> {
 async fn close(options: &Options, of: String) -> Result<Done, Failure> {
     let asked = Asked::to_close(&of, command_line());
     let (closed, done) = match everywhere(options, asked).await? {
-        Some(heard) => (heard.closed, heard.done),
-        None => close_here(options, &of).await?,
+        Ok(heard) => (heard.closed, heard.done),
+        Err(alone) => {
+            let (closed, done) = close_here(options, &of).await?;
+            // Where some have ended, only those of other machines may be left, of which a warning tells.
+            (closed, if closed == 0 && done == Done::Well { alone } else { done })
+        }
     };
     match closed {
+        0 if done == Done::NeedsPerson => {
+            return Err(Failure::new(format!(
+                "no session with the id {of:?}, or of an account of that name, was found; what did not answer may have \
+                 one, and may still end it"
+            ))
+            .with_exit_code(SOME_SILENT)
+            .hint("imap-oauth-proxy sessions list shows all; close it again if it is still there"));
+        }
         0 => {
             return Err(Failure::new(format!(
                 "no session has the id {of:?}, and none is of an account of that name"
@@ -116,9 +131,10 @@ struct Everywhere {
     done: Done,
 }
 
-/// Asks all instances; `None` where the store is not shared, or cannot be asked, so that only this machine is left.
-async fn everywhere(options: &Options, asked: Asked) -> Result<Option<Everywhere>, Failure> {
-    let Some(config) = options.shared() else { return Ok(None) };
+/// Asks all instances. Only this machine is left where the store is not shared, and where it cannot be asked, which a
+/// person has to know.
+async fn everywhere(options: &Options, asked: Asked) -> Result<Result<Everywhere, Done>, Failure> {
+    let Some(config) = options.shared() else { return Ok(Err(Done::Well)) };
     let heard = async {
         let installation = Installation::open(config).await?;
         sessions::ask(&*installation.store, &installation.sealer, &asked).await
@@ -127,7 +143,7 @@ async fn everywhere(options: &Options, asked: Asked) -> Result<Option<Everywhere
         Ok(heard) => heard,
         Err(error) => {
             print::words(&format!("warning: only this machine is asked: {}", causes(&error)));
-            return Ok(None);
+            return Ok(Err(Done::NeedsPerson));
         }
     };
     if asked == 0 {
@@ -135,5 +151,5 @@ async fn everywhere(options: &Options, asked: Asked) -> Result<Option<Everywhere
     }
     silent.iter().for_each(|silent| print::words(&format!("warning: {silent} did not answer")));
     let done = if silent.is_empty() { Done::Well } else { Done::NeedsPerson };
-    Ok(Some(Everywhere { sessions, closed, done }))
+    Ok(Ok(Everywhere { sessions, closed, done }))
 }

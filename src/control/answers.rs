@@ -10,13 +10,14 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use tracing::{info, warn};
 
+use super::consents::NotTaken;
 use super::error::Error;
 use super::installation::Installation;
 use crate::config::Config;
 use crate::oauth::{Received, SharedCallback};
 use crate::secret::{Sealer, Secret};
 use crate::server::Sockets;
-use crate::store::{Store, answer_key};
+use crate::store::{Store, StoreError, answer_key};
 
 /// Most providers' codes are valid for ten minutes.
 const LIFE: Duration = Duration::minutes(10);
@@ -64,8 +65,9 @@ pub(super) fn is_redirected_to(config: &Config, path: &str) -> bool {
 }
 
 /// The address to which a browser takes the answer with a `state`, if its sign-in began on the page.
-pub(super) type Onwards =
-    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Option<String>> + Send>> + Send + Sync>;
+pub(super) type Onwards = Arc<
+    dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<String>, NotTaken>> + Send>> + Send + Sync,
+>;
 
 /// Finds what waits for an answer, and keeps the answers that commands wait for.
 #[derive(Clone)]
@@ -127,27 +129,31 @@ impl Keeper {
     /// Finds the sign-in that waits for the answer in `query`, on the page or in a command.
     pub(super) async fn receive(&self, state: &str, query: &Secret) -> Received {
         match (self.onwards)(state.to_owned()).await {
-            Some(place) => Received::Onwards(place),
-            None if self.keep(state, query).await => Received::Kept,
-            None => Received::NotExpected,
+            Ok(Some(place)) => Received::Onwards(place),
+            Ok(None) => match self.keep(state, query).await {
+                Ok(true) => Received::Kept,
+                Ok(false) => Received::NotExpected,
+                Err(error) => {
+                    warn!("whether a sign-in waits for an answer is not known: {error}");
+                    Received::Away
+                }
+            },
+            Err(_) => Received::Away,
         }
     }
 
     /// Keeps the answer if a command waits for it; returns whether one does.
-    pub(super) async fn keep(&self, state: &str, query: &Secret) -> bool {
+    pub(super) async fn keep(&self, state: &str, query: &Secret) -> Result<bool, StoreError> {
         let now = OffsetDateTime::now_utc();
-        match self.store.collect(&awaited_key(state), now).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return false,
-            Err(error) => {
-                warn!("the answer to a sign-in was lost: {error}");
-                return false;
-            }
+        if self.store.collect(&awaited_key(state), now).await?.is_none() {
+            return Ok(false);
         }
         let key = answer_key(state);
         // The collecting command may know only the newest key.
-        let _ = self.sealer.reload();
-        let Ok(sealed) = self.sealer.seal(&key, query.expose().as_bytes()) else { return false };
-        self.store.leave(&key, &sealed, now.saturating_add(LIFE)).await.is_ok()
+        self.sealer.refresh();
+        let sealed = self.sealer.seal(&key, query.expose().as_bytes());
+        let sealed = sealed.map_err(|error| StoreError::Failed(error.into()))?;
+        self.store.leave(&key, &sealed, now.saturating_add(LIFE)).await?;
+        Ok(true)
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use self::redirect::{Way, way};
-use self::table::{Kept, Record, id_of};
+use self::table::{Kept, Record, TRIES, id_of};
 use super::authorize::{
     self, Answer, AuthorizeRequest, Authorized, Consent, ConsentWay, Pending, Plan, Todo,
 };
@@ -154,23 +154,26 @@ impl Consents {
         self: &Arc<Self>,
         query: &str,
         key_of: impl Fn(&str) -> Option<Secret>,
-        with: impl FnOnce(Actor) -> Installation,
+        with: impl Fn(Actor) -> Installation,
     ) -> Result<String, NotTaken> {
         let state = state_of(query).ok_or(NotTaken::Unknown)?;
         let id = id_of(state.expose());
-        let (key, installation) = (key_of(&id), with);
-        let mut kept = self.load(&id).await?.ok_or(NotTaken::Unknown)?;
-        kept.record.judge(key.as_ref())?;
-        // None for a second request with the same answer, of a person who reloads the page.
-        let Some(frozen) = kept.record.waiting.take() else { return Ok(id) };
-        let installation = installation(kept.record.actor.clone());
-        let consent = Consent::thawed(&installation, frozen);
-        if self.is_ours(&id, &mut kept).await? {
-            self.listeners.let_go(state.expose());
-            let answered = consent.map(|consent| (consent.brought(query), consent));
-            self.finish(&id, kept.record.account, installation, answered);
+        let key = key_of(&id);
+        for _ in 0..TRIES {
+            let mut kept = self.load(&id).await?.ok_or(NotTaken::Unknown)?;
+            kept.record.judge(key.as_ref())?;
+            // None for a second request with the same answer, of a person who reloads the page.
+            let Some(frozen) = kept.record.waiting.take() else { return Ok(id) };
+            let installation = with(kept.record.actor.clone());
+            let consent = Consent::thawed(&installation, frozen);
+            if self.is_ours(&id, &mut kept).await? {
+                self.listeners.let_go(state.expose());
+                let answered = consent.map(|consent| (consent.brought(query), consent));
+                self.finish(&id, kept.record.account, installation, answered);
+                return Ok(id);
+            }
         }
-        Ok(id)
+        Err(NotTaken::Away)
     }
 
     /// Takes the answer that a person pasted for the consent called `id`.
@@ -179,20 +182,27 @@ impl Consents {
         id: &str,
         key: Option<&Secret>,
         text: &str,
-        with: impl FnOnce(Actor) -> Installation,
+        with: impl Fn(Actor) -> Installation,
     ) -> Result<(), NotTaken> {
-        let mut kept = self.load(id).await?.ok_or(NotTaken::Unknown)?;
-        kept.record.judge(key)?;
-        let Some(frozen) = kept.record.waiting.take() else { return Ok(()) };
-        let installation = with(kept.record.actor.clone());
-        let answered = Consent::thawed(&installation, frozen).map(|consent| (consent.pasted(text), consent));
-        if let Ok((Err(error @ (RedirectError::WrongState | RedirectError::Malformed(_))), _)) = &answered {
-            return Err(NotTaken::Pasted(error.clone()));
+        // Without a key the store is not asked.
+        let key = Some(key.ok_or(NotTaken::OtherBrowser)?);
+        for _ in 0..TRIES {
+            let mut kept = self.load(id).await?.ok_or(NotTaken::Unknown)?;
+            kept.record.judge(key)?;
+            let Some(frozen) = kept.record.waiting.take() else { return Ok(()) };
+            let installation = with(kept.record.actor.clone());
+            let answered =
+                Consent::thawed(&installation, frozen).map(|consent| (consent.pasted(text), consent));
+            if let Ok((Err(error @ (RedirectError::WrongState | RedirectError::Malformed(_))), _)) = &answered
+            {
+                return Err(NotTaken::Pasted(error.clone()));
+            }
+            if self.is_ours(id, &mut kept).await? {
+                self.finish(id, kept.record.account, installation, answered);
+                return Ok(());
+            }
         }
-        if self.is_ours(id, &mut kept).await? {
-            self.finish(id, kept.record.account, installation, answered);
-        }
-        Ok(())
+        Err(NotTaken::Away)
     }
 
     /// The consent called `id`, for the browser with its `key`. Waits for its end if it is being finished, at most for
@@ -216,7 +226,8 @@ impl Consents {
         }
     }
 
-    /// Whether this process finishes the consent: of several that get its answer, one does.
+    /// Whether this process finishes the consent: of several that get its answer, one does. If not, the row was written
+    /// by another process, or by a rotation of the keys: it is to be read again.
     async fn is_ours(&self, id: &str, kept: &mut Kept) -> Result<bool, NotTaken> {
         kept.record.stage = Stage::Working;
         self.replace(id, kept).await
@@ -294,8 +305,8 @@ mod tests {
             (Arc::new(Consents::new(&installation)), Arc::new(Consents::new(&installation)));
         let (begun, state) = begin(&began, &installation).await;
         let (other, _) = begin(&consents, &installation).await;
-        assert_eq!(consents.place_of(&state).await, Some(format!("{ORIGIN}{ANSWER}")));
-        assert_eq!(consents.place_of("another").await, None);
+        assert_eq!(consents.place_of(&state).await.unwrap(), Some(format!("{ORIGIN}{ANSWER}")));
+        assert_eq!(consents.place_of("another").await, Ok(None));
         let query = format!("state={state}&error=access_denied");
         for key in [None, Some(other.key.clone()), Some(Secret::new("x"))] {
             assert_eq!(consents.arrived(&query, |_| key.clone(), with).await, Err(NotTaken::OtherBrowser));
@@ -313,7 +324,7 @@ mod tests {
         consents.settled().await;
         let view = began.view(&begun.id, Some(&begun.key), Duration::ZERO).await.unwrap();
         assert!(matches!(view.stage, Stage::Done(Outcome::Failed { .. })));
-        assert_eq!(began.place_of(&state).await, None, "an answer is taken once");
+        assert_eq!(began.place_of(&state).await, Ok(None), "an answer is taken once");
         assert_eq!(
             began.arrived(&query, key, with).await,
             Ok(begun.id.clone()),

@@ -83,6 +83,9 @@ pub trait ShortLivedStore: Send + Sync {
     /// Adds a value, and removes those that are over or too many.
     async fn keep_shortly(&self, value: &ShortLived, now: OffsetDateTime) -> Result<(), StoreError>;
 
+    /// Removes the values that are over: one that holds a secret must not lie there until the next is added.
+    async fn sweep_short_lived(&self, now: OffsetDateTime) -> Result<(), StoreError>;
+
     /// The value of that kind and key, unless it is over.
     async fn short_lived(
         &self,

@@ -325,6 +325,12 @@ pub(crate) async fn a_value_for_a_limited_time_is_found_taken_once_and_replaced_
         tokio::join!(store.take_short_lived(kind, key, now()), other.take_short_lived(kind, key, now()));
     assert!(one.unwrap().is_some() != two.unwrap().is_some(), "of two that take it, one has it");
     assert!(store.all_short_lived().await.unwrap().is_empty());
+
+    store.keep_shortly(&value, now()).await.unwrap();
+    other.sweep_short_lived(now()).await.unwrap();
+    assert_eq!(store.all_short_lived().await.unwrap(), [value.clone()]);
+    other.sweep_short_lived(value.until).await.unwrap();
+    assert!(store.all_short_lived().await.unwrap().is_empty(), "what is over does not wait for the next one");
 }
 
 pub(crate) async fn values_for_a_limited_time_are_bounded_and_removed_when_they_are_over(on: &impl Database) {

@@ -89,6 +89,7 @@ fails! { ApiTokenStore:
 fails! { ShortLivedStore:
     fn clock() -> OffsetDateTime;
     fn keep_shortly(value: &ShortLived, now: OffsetDateTime) -> ();
+    fn sweep_short_lived(now: OffsetDateTime) -> ();
     fn short_lived(kind: ShortLivedKind, key: &str, now: OffsetDateTime) -> Option<ShortLived>;
     fn take_short_lived(kind: ShortLivedKind, key: &str, now: OffsetDateTime) -> Option<ShortLived>;
     fn replace_short_lived(kind: ShortLivedKind, key: &str, old: &[u8], new: &[u8]) -> bool;

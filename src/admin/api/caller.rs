@@ -76,7 +76,10 @@ impl FromRequestParts<Arc<Site>> for Writer {
 async fn caller(site: &Site, headers: &HeaderMap) -> Result<Caller, Problem> {
     let mut lines = headers.get_all(AUTHORIZATION).into_iter();
     let Some(line) = lines.next() else {
-        return visit::find(site, headers).await.map(Caller::Person).ok_or_else(Problem::no_right);
+        return match visit::find(site, headers).await {
+            Ok(visitor) => visitor.map(Caller::Person).ok_or_else(Problem::no_right),
+            Err(why) => Err(Problem::not_known(&why)),
+        };
     };
     let text = line.to_str().ok().filter(|_| lines.next().is_none());
     let token = text.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| is_bearer(scheme));

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::admin::visitors::NotKnown;
 use crate::control::{ApiTokenError, Error};
 use crate::store::StoreError;
 use crate::surface::cures::{chain, cures};
@@ -130,6 +131,19 @@ impl Problem {
     /// What was asked is done in part.
     pub(super) fn failed(cause: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", cause)
+    }
+
+    /// Whether the request has a right is not known.
+    pub(super) fn not_known(why: &NotKnown) -> Self {
+        match why {
+            NotKnown::Away => Self::away("the store does not answer"),
+            NotKnown::TooMany => Self::busy("too many requests come without a right"),
+        }
+    }
+
+    /// What would answer cannot be reached.
+    pub(super) fn away(cause: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", cause).cured_by("ask again in a minute")
     }
 
     pub(super) fn busy(cause: impl Into<String>) -> Self {

@@ -10,9 +10,10 @@ use super::caller::{Reader, Writer};
 use super::input::{InPath, InQuery};
 use super::problem::Problem;
 use crate::admin::SessionRow;
-use crate::admin::page::sessions;
+use crate::admin::page::sessions::{self, Ended};
 use crate::admin::site::Site;
 use crate::store::Actor;
+use crate::text::one_line;
 
 /// The filter of a list.
 #[derive(Deserialize)]
@@ -62,7 +63,12 @@ pub(super) async fn close(
 }
 
 async fn end(site: &Site, of: &str, actor: Actor) -> Result<Json<Closed>, Problem> {
-    match sessions::end(site, of, actor).await {
+    let Ended { closed, silent } = sessions::end(site, of, actor).await;
+    match closed {
+        0 if !silent.is_empty() => Err(Problem::away(format!(
+            "no answer came from {}, which may have such a session and may still end it",
+            one_line(&silent.join(", "))
+        ))),
         0 => Err(Problem::not_found(format!(
             "no session has the id {of:?}, and none is of an account of that name"
         ))),

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::remedies;
 use crate::admin::visit::FORM_TOKEN;
-use crate::admin::visitors::Visitor;
+use crate::admin::visitors::{NotKnown, Visitor};
 use crate::control::Error;
 use crate::text::one_line;
 
@@ -139,4 +139,18 @@ pub(in crate::admin) fn how_to_enter() -> Markup {
 /// The page for a browser without a session.
 pub(in crate::admin) fn no_session(status: StatusCode) -> Response {
     plain(status, "Mail proxy", &how_to_enter())
+}
+
+/// The page where the store cannot say whether the browser has a session, or an entrance is open.
+pub(in crate::admin) fn not_known(why: &NotKnown) -> Response {
+    match why {
+        NotKnown::Away => {
+            let text = "The store of the mail proxy does not answer, so nothing was done. Load this page again in a minute.";
+            notice(StatusCode::SERVICE_UNAVAILABLE, "Not just now", text)
+        }
+        NotKnown::TooMany => {
+            let text = "Too many requests come without a right. Load this page again in a minute.";
+            notice(StatusCode::TOO_MANY_REQUESTS, "Not just now", text)
+        }
+    }
 }

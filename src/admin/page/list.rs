@@ -8,7 +8,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use super::frame::{Frame, failure, no_session, text};
+use super::frame::{Frame, failure, no_session, not_known, text};
 use super::words::{account_path, count, doors, encoded, reload_button, state, state_title, trouble, when};
 use crate::admin::site::Site;
 use crate::admin::visit::{self, Fields};
@@ -24,7 +24,11 @@ pub(super) async fn show(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let Some(visitor) = visit::find(&site, &headers).await else { return no_session(StatusCode::OK) };
+    let visitor = match visit::find(&site, &headers).await {
+        Ok(Some(visitor)) => visitor,
+        Ok(None) => return no_session(StatusCode::OK),
+        Err(why) => return not_known(&why),
+    };
     let asked = Asked::read(&Fields::of_query(query.as_deref()));
     let installation = site.installation(&visitor);
     let listing = match search(&installation, &asked.wanted, asked.page, SIZE).await {

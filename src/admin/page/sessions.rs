@@ -153,41 +153,90 @@ fn size(bytes: u64) -> String {
 pub(super) async fn close(State(site): State<Arc<Site>>, posted: Posted) -> Response {
     let (id, account) = (posted.fields.one("id"), posted.fields.one("account"));
     let by = audit::on_the_page(&posted.visitor.opened_by, &posted.visitor.session);
-    let said = match end(&site, id, by).await {
-        0 => Said::failed("That session has ended already.", Vec::new()),
-        1 => Said::done("The session is told to end, at its next pause."),
-        more => Said::done(format!("{more} sessions are told to end, each at its next pause.")),
-    };
+    let said = said(&end(&site, id, by).await);
     let path = if account.is_empty() { "/sessions".to_owned() } else { account_path(account) };
     lead(&site, &posted.visitor, &path, said).await
 }
 
-/// Ends the session with that id, or all of the account of that name; returns their number.
-pub(in crate::admin) async fn end(site: &Site, of: &str, by: Actor) -> usize {
+fn said(Ended { closed, silent }: &Ended) -> Said {
+    let done = match closed {
+        0 => None,
+        1 => Some("The session is told to end, at its next pause.".to_owned()),
+        more => Some(format!("{more} sessions are told to end, each at its next pause.")),
+    };
+    let silent = text(&silent.join(", "));
+    match (done, silent.is_empty()) {
+        (Some(done), true) => Said::done(done),
+        (Some(done), false) => Said::failed(
+            format!("{done} No answer came from {silent}, which may still end some."),
+            Vec::new(),
+        ),
+        (None, true) => Said::failed("That session has ended already.", Vec::new()),
+        (None, false) => Said::failed(
+            format!("No answer came from {silent}, which may have the session and may still end it."),
+            vec![
+                "Look at the list again in a minute, and close it once more if it is still there.".to_owned(),
+            ],
+        ),
+    }
+}
+
+/// What became of the request to end sessions.
+#[derive(Debug, Default)]
+pub(in crate::admin) struct Ended {
+    /// So many are told to end.
+    pub(in crate::admin) closed: usize,
+    /// Those that gave no answer, and may have such sessions.
+    pub(in crate::admin) silent: Vec<String>,
+}
+
+/// Ends the session with that id, or all of the account of that name.
+pub(in crate::admin) async fn end(site: &Site, of: &str, by: Actor) -> Ended {
     if site.running.is_shared() {
         let asked = Asked::to_close(of, by.clone());
         let (here, heard) = tokio::join!(site.running.close(of, by), site.running.ask_others(&asked));
-        let elsewhere = heard.unwrap_or_else(|error| {
+        let Heard { closed, silent, .. } = heard.unwrap_or_else(|error| {
             warn!("other instances were not asked to end sessions: {error}");
-            Heard::default()
+            Heard { silent: vec!["every other instance".to_owned()], ..Heard::default() }
         });
-        for silent in &elsewhere.silent {
+        for silent in &silent {
             warn!("{silent} has not said whether it has ended sessions");
         }
-        return here + elsewhere.closed;
+        return Ended { closed: here + closed, silent };
     }
     match site.running.close(of, by.clone()).await {
         0 => close_elsewhere(site, of, &by).await,
-        closed => closed,
+        closed => Ended { closed, silent: Vec::new() },
     }
 }
 
 /// In a process of before an upgrade.
-async fn close_elsewhere(site: &Site, id: &str, by: &Actor) -> usize {
+async fn close_elsewhere(site: &Site, id: &str, by: &Actor) -> Ended {
     let request = Request::Close { of: id.to_owned(), by: By::of(by) };
     let asked = timeout(PATIENCE, ask::all_running(site.running.state_directory(), &request));
-    let Ok(Ok(answers)) = asked.await else { return 0 };
+    let Ok(Ok(answers)) = asked.await else {
+        return Ended { closed: 0, silent: vec!["the processes of this machine".to_owned()] };
+    };
     let closed =
         answers.replies.iter().map(|reply| if let Reply::Closed(count) = reply { *count } else { 0 });
-    closed.sum()
+    Ended { closed: closed.sum(), silent: answers.silent.iter().map(ToString::to_string).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_of_an_instance_that_is_silent_is_not_said_to_have_ended() {
+        let ended = |closed, silent: &[&str]| {
+            let silent = silent.iter().map(|silent| (*silent).to_owned()).collect();
+            said(&Ended { closed, silent }).shown().into_string()
+        };
+        assert!(ended(0, &[]).contains("ended already"));
+        let silent = ended(0, &["mail-2 (process 7)"]);
+        assert!(silent.contains("No answer came from mail-2 (process 7)") && !silent.contains("already"));
+        let some = ended(2, &["mail-2 (process 7)"]);
+        assert!(some.contains("2 sessions are told to end") && some.contains("mail-2"), "{some}");
+        assert!(ended(1, &[]).contains("is told to end") && !ended(1, &[]).contains("No answer"));
+    }
 }

@@ -6,7 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::frame::{text, token};
+use super::frame::{Frame, text, token};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visitors::Visitor;
@@ -30,7 +30,12 @@ pub(super) fn encoded(text: &str) -> String {
 
 /// Leads to `path`, which shows `said` once.
 pub(super) async fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said) -> Response {
-    let name = site.visitors.say(visitor, &Secret::new(said.shown().into_string())).await;
+    let shown = said.shown();
+    let Ok(name) = site.visitors.say(visitor, &Secret::new(shown.0.clone())).await else {
+        // Said here, because it is said once: a new password is stored, and no one would know it.
+        let frame = Frame { title: "What was done", visitor, part: "/", said: Some(shown), reload: None };
+        return frame.around(&html! { p { a.button href=(path) { "Go on" } } });
+    };
     let mark = if path.contains('?') { '&' } else { '?' };
     Redirect::to(&format!("{path}{mark}said={name}")).into_response()
 }

@@ -14,14 +14,19 @@ use crate::control::answers::Onwards;
 use crate::control::authorize::{Authorized, FrozenConsent};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
+use crate::control::misses::Lookups;
 use crate::oauth::RedirectError;
 use crate::secret::{Sealer, Secret, same_bytes};
 use crate::store::{Actor, ShortLived, ShortLivedKind, Store, StoreError};
 
 /// The path on the page that takes a browser's answer, with the query of the redirect.
 pub(crate) const ANSWER: &str = "/answer";
-/// So often the outcome is written, where a rotation of the keys writes the row at the same moment.
-const TRIES: usize = 5;
+/// So often a row is written, where a rotation of the keys writes it at the same moment.
+pub(super) const TRIES: usize = 5;
+/// So often the outcome is written where the store is away, and the pause between. The grant is stored by then, and the
+/// page of the consent would wait until its time is over.
+const OUTCOME_TRIES: usize = 20;
+const OUTCOME_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A consent as its page shows it.
 pub(crate) struct View {
@@ -93,6 +98,9 @@ pub(crate) enum NotTaken {
     /// The store cannot be asked; the consent goes on waiting.
     #[error("the sign-in cannot be looked up just now; load this page again in a minute")]
     Away,
+    /// Too many consents that are not there were asked for.
+    #[error("too many sign-ins that do not exist are asked for; load this page again in a minute")]
+    TooMany,
 }
 
 /// The consents under way.
@@ -103,6 +111,7 @@ pub(crate) struct Consents {
     /// Each consent that is being finished here holds a receiver.
     pub(super) busy: watch::Sender<()>,
     pub(super) listeners: Listeners,
+    lookups: Lookups,
 }
 
 /// A consent in the store.
@@ -136,6 +145,7 @@ impl Consents {
             changed: watch::Sender::default(),
             busy: watch::Sender::default(),
             listeners: Listeners::default(),
+            lookups: Lookups::default(),
         }
     }
 
@@ -149,12 +159,14 @@ impl Consents {
 
     /// Where a browser takes the answer with this `state`: an address on the page where its consent began, which may be
     /// another instance's.
-    pub(crate) async fn place_of(&self, state: &str) -> Option<String> {
-        let Kept { record, .. } = self.load(&id_of(state)).await.ok()??;
-        record.waiting.is_some().then(|| format!("{}{ANSWER}", record.origin))
+    pub(crate) async fn place_of(&self, state: &str) -> Result<Option<String>, NotTaken> {
+        let Some(Kept { record, .. }) = self.load(&id_of(state)).await? else { return Ok(None) };
+        Ok(record.waiting.is_some().then(|| format!("{}{ANSWER}", record.origin)))
     }
 
     pub(super) async fn look(&self, id: &str, key: Option<&Secret>) -> Result<View, NotTaken> {
+        // Without a key the store is not asked.
+        let key = Some(key.ok_or(NotTaken::Unknown)?);
         let Kept { record, .. } = self.load(id).await?.ok_or(NotTaken::Unknown)?;
         record.judge(key).map_err(|_| NotTaken::Unknown)?;
         let Record { account, owner, provider, back, stage, .. } = record;
@@ -172,15 +184,25 @@ impl Consents {
             Ok(authorized) => info!(account = authorized.account, "a person consented in the browser"),
             Err(error) => warn!(account, "a consent in the browser failed: {error}"),
         }
-        for _ in 0..TRIES {
-            let Ok(Some(mut kept)) = self.load(id).await else { break };
-            kept.record.stage = Stage::Done(Outcome::from(&result));
-            match self.replace(id, &kept).await {
-                Ok(false) => {}
-                Ok(true) | Err(_) => break,
+        let outcome = Outcome::from(&result);
+        for _ in 0..OUTCOME_TRIES {
+            match self.write_outcome(id, &outcome).await {
+                Ok(()) => break,
+                Err(_) => tokio::time::sleep(OUTCOME_PAUSE).await,
             }
         }
         self.changed.send_replace(());
+    }
+
+    async fn write_outcome(&self, id: &str, outcome: &Outcome) -> Result<(), NotTaken> {
+        for _ in 0..TRIES {
+            let Some(mut kept) = self.load(id).await? else { return Ok(()) };
+            kept.record.stage = Stage::Done(outcome.clone());
+            if self.replace(id, &kept).await? {
+                return Ok(());
+            }
+        }
+        Err(NotTaken::Away)
     }
 
     /// Ends the consent called `id`, to which no browser was sent. Where it cannot be ended it is over with its time.
@@ -197,25 +219,34 @@ impl Consents {
     /// Stores a new consent for this time.
     pub(super) async fn add(&self, id: &str, record: &Record, life: Duration) -> Result<(), Error> {
         let now = self.store.clock().await?;
-        // A rotation of the keys keeps only the newest.
-        self.sealer.reload()?;
+        self.sealer.refresh();
         let (kind, key) = (ShortLivedKind::Consent, ShortLived::key_of(id));
         let sealed = self.seal(&key, record)?;
         let value = ShortLived { kind, key, sealed, used_at: now, until: now + life };
-        Ok(self.store.keep_shortly(&value, now).await?)
+        self.store.keep_shortly(&value, now).await?;
+        self.lookups.found(&value.key);
+        Ok(())
     }
 
     /// The consent called `id`, if its time is not over.
     pub(super) async fn load(&self, id: &str) -> Result<Option<Kept>, NotTaken> {
+        let key = ShortLived::key_of(id);
+        if !self.lookups.may(&key) {
+            return Err(NotTaken::TooMany);
+        }
         let read = async {
             let now: OffsetDateTime = self.store.clock().await?;
-            self.store.short_lived(ShortLivedKind::Consent, &ShortLived::key_of(id), now).await
+            self.store.short_lived(ShortLivedKind::Consent, &key, now).await
         };
         let found = read.await.map_err(|error| {
             warn!("a consent cannot be looked up: {error}");
             NotTaken::Away
         })?;
-        let Some(ShortLived { kind, key, sealed, .. }) = found else { return Ok(None) };
+        let Some(ShortLived { kind, key, sealed, .. }) = found else {
+            self.lookups.missed();
+            return Ok(None);
+        };
+        self.lookups.found(&key);
         let text = self.sealer.open(&ShortLived::context(kind, &key), &sealed);
         let text = text.inspect_err(|error| warn!("a consent cannot be opened: {error}"));
         let record = text.ok().and_then(|text| serde_json::from_slice(&text).ok());

@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::misses::Misses;
 use super::parts::{Kept, Shown};
 use crate::config::{Config, Listener, Security};
 use crate::connection::{LiveSession, Proxy};
@@ -20,6 +19,7 @@ use crate::control::audit::{self, Deed};
 use crate::control::consents::Consents;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
+use crate::control::misses::Misses;
 use crate::control::sessions::{self, Asked, Heard};
 use crate::control::watching::Watcher;
 use crate::events::Teller;

@@ -3,8 +3,10 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tracing::debug;
 
 use super::parts::Kept;
 use super::together::Company;
@@ -12,7 +14,11 @@ use crate::control::certs;
 use crate::events::Teller;
 use crate::secret::Sealer;
 use crate::shutdown::Supervisor;
+use crate::store::StoreError;
 use crate::tls::{Identity, SharedAuthority};
+
+/// What is over in the store is removed so often. A new app password is among it, which the page shows once.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Values that a reload replaces while tasks use them.
 pub(super) struct Replaced {
@@ -46,6 +52,7 @@ pub(super) async fn start(
         both.0.accounts.end_revoked(&both.1).await;
     });
     supervisor.start("revocation", revocation);
+    supervisor.start("short-lived values", with(kept, sweep));
     let teller = replaced.teller.clone();
     supervisor.start("events", move || tell(teller.clone()));
     Company::start(kept, supervisor).await
@@ -57,6 +64,21 @@ pub(super) fn renew_tokens(kept: &Arc<Kept>, supervised_doors: &Supervisor) {
         kept.tokens.upkeep(|| kept.accounts.sessions().grants()).await;
     });
     supervised_doors.start("token renewal", renewal);
+}
+
+/// Removes what is over in the store until the future is dropped. An instance that cannot tries again.
+async fn sweep(kept: Arc<Kept>) {
+    loop {
+        let swept = async {
+            let now = kept.store.clock().await?;
+            kept.store.sweep_short_lived(now).await
+        };
+        let swept: Result<(), StoreError> = swept.await;
+        if let Err(error) = swept {
+            debug!("what is over in the store is removed later: {error}");
+        }
+        tokio::time::sleep(SWEEP).await;
+    }
 }
 
 /// Makes a task from a shared value, as often as the supervisor needs one.

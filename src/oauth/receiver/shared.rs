@@ -83,6 +83,8 @@ pub enum Received {
     Onwards(String),
     /// It is an administrator's, who was asked to consent for everyone.
     Administrator(AdminConsent),
+    /// Whether a sign-in waits for it is not known just now.
+    Away,
     /// No sign-in waits for it.
     NotExpected,
 }
@@ -106,6 +108,12 @@ impl Received {
             .into_response(),
             Self::Onwards(address) => page::onwards(&format!("{address}?{query}")),
             Self::Administrator(answer) => page::of_unasked_administrator(answer).into_response(),
+            Self::Away => page::notice(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Not just now",
+                "The sign-in cannot be looked up just now. Load this page again in a minute: its address holds the answer.",
+            )
+            .into_response(),
             Self::NotExpected => page::not_expected().into_response(),
         }
     }

@@ -43,6 +43,12 @@ impl ShortLivedStore for Backend {
         Ok(transaction.commit().await?)
     }
 
+    async fn sweep_short_lived(&self, now: OffsetDateTime) -> Result<(), StoreError> {
+        let query = sqlx::query("DELETE FROM short_lived WHERE until <= $1").bind(now.unix_timestamp());
+        query.execute(&self.pool()?).await?;
+        Ok(())
+    }
+
     async fn short_lived(
         &self,
         kind: ShortLivedKind,

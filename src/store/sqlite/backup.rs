@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteLockingMode};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempPath;
 use time::OffsetDateTime;
@@ -19,7 +19,7 @@ use super::place::{LOG, LOG_INDEX, Release, beside, settings_of};
 use super::{BUSY_TIMEOUT, Judge, Sqlite};
 use crate::files;
 use crate::store::tables::{self, WholeStore};
-use crate::store::{StoreError, is_busy};
+use crate::store::{ShortLivedKind, StoreError, is_busy};
 
 /// Why a copy did not replace the store. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,7 @@ impl Sqlite {
             StoreError::Unusable(format!("{} is a name that SQLite cannot write to", file.display()))
         })?;
         sqlx::query("VACUUM INTO ?").bind(name).execute(&self.pool()?).await?;
+        forget_what_is_said(file).await?;
         new.keep()
     }
 
@@ -64,6 +65,7 @@ impl Sqlite {
         tables::copy(from, &store).await?;
         // Closing moves the log into the file.
         store.pool()?.close().await;
+        forget_what_is_said(file).await?;
         new.keep()
     }
 }
@@ -129,6 +131,16 @@ async fn forget_sessions(new: &Path) -> Result<(), sqlx::Error> {
         let _ = std::fs::remove_file(beside(new, ending));
     }
     Ok(())
+}
+
+/// What the page says once is of no use in a copy, and may be a new app password. Its bytes are overwritten.
+async fn forget_what_is_said(copy: &Path) -> Result<(), sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(copy).journal_mode(SqliteJournalMode::Delete);
+    let options = options.pragma("secure_delete", "ON").disable_statement_logging();
+    let mut connection = options.connect().await?;
+    let sql = "DELETE FROM short_lived WHERE kind = $1";
+    sqlx::query(sql).bind(ShortLivedKind::Said.name()).execute(&mut connection).await?;
+    connection.close().await
 }
 
 /// Runs work that may wait for a disk or for keys.

@@ -1,8 +1,11 @@
-//! Counts the sign-in links that are not known, and apart from them the sign-ins by a link that fail to begin; each count
+//! Counts the sign-in links that are not known, and apart from them the sign-ins by a link that fail to begin, and the
+//! sessions, entrances and consents that are not there, each of which costs the database a look. Each count
 //! falls with time. Beyond a burst the answer is to wait, which stops a program that tries links or has the proxy ask a
 //! provider again and again, and costs a person nothing: a link that is known and begins a sign-in is not counted.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,12 +29,12 @@ impl Default for Misses {
 
 impl Misses {
     /// Counts a miss; returns whether there were too many.
-    pub(super) fn count(&self) -> bool {
+    pub(crate) fn count(&self) -> bool {
         self.count_at(self.began.elapsed())
     }
 
     /// Whether the next miss is one too many.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.is_full_at(self.began.elapsed())
     }
 
@@ -51,6 +54,47 @@ impl Misses {
     }
 }
 
+/// More than there are of a kind at one time.
+const REMEMBERED: usize = 512;
+
+/// Judges whether the store is asked for a token: always for one that was found here lately, and for others until too
+/// many were not there. So a program that tries tokens leaves the database's connections to logins, and those who have
+/// a session keep it.
+#[derive(Default)]
+pub(crate) struct Lookups {
+    misses: Misses,
+    /// The keys that were found last, which are hashes of tokens.
+    found: Mutex<VecDeque<String>>,
+}
+
+impl Lookups {
+    /// Whether the store may be asked for `key`.
+    pub(crate) fn may(&self, key: &str) -> bool {
+        !self.misses.is_full() || self.keys().iter().any(|other| other == key)
+    }
+
+    /// `key` is there.
+    pub(crate) fn found(&self, key: &str) {
+        let mut keys = self.keys();
+        if keys.iter().any(|other| other == key) {
+            return;
+        }
+        if keys.len() >= REMEMBERED {
+            keys.pop_front();
+        }
+        keys.push_back(key.to_owned());
+    }
+
+    /// A key was not there.
+    pub(crate) fn missed(&self) {
+        self.misses.count();
+    }
+
+    fn keys(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +108,16 @@ mod tests {
         assert!(!misses.is_full_at(now + INTERVAL));
         assert!(!misses.count_at(now + INTERVAL));
         assert!(misses.count_at(now + INTERVAL));
+    }
+
+    #[test]
+    fn a_key_that_was_found_is_looked_up_although_many_others_are_not_there() {
+        let lookups = Lookups::default();
+        lookups.found("session");
+        assert!(lookups.may("session") && lookups.may("another"));
+        (0..=BURST).for_each(|_| lookups.missed());
+        assert!(lookups.may("session") && !lookups.may("another"));
+        (0..REMEMBERED).for_each(|number| lookups.found(&number.to_string()));
+        assert!(!lookups.may("session"), "only so many are remembered");
     }
 }
