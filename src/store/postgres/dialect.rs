@@ -66,5 +66,7 @@ pub(super) fn refuse_writes(to: &str) -> Vec<String> {
 }
 /// A transaction that sees one moment.
 pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// What a store that was marked as moved needs afterwards.
+pub(super) const AFTER_MARKING: &[&str] = &[];
 /// The time in seconds, by the clock that all processes on the store go by.
 pub(super) const CLOCK: &str = "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint AS now";

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 
 use super::dialect::{
-    AFTER_FILLING, Arguments, BEFORE_FILLING, BEGIN_READING, Backend, Driver, Row, Writing, refuse_writes,
+    AFTER_FILLING, AFTER_MARKING, Arguments, BEFORE_FILLING, BEGIN_READING, Backend, Driver, Row, Writing,
+    refuse_writes,
 };
 use crate::store::StoreError;
 use crate::store::tables::{self, Filling, Kind, Moved, Reading, TABLES, Table, Value, WholeStore};
@@ -55,7 +56,15 @@ impl WholeStore for Backend {
              VALUES ($1, $2, true, $3, 0)";
         let query = sqlx::query(sql).bind(MOVED).bind(to).bind(Vec::<u8>::new());
         query.execute(&mut *open.0).await?;
-        Ok(open.0.commit().await?)
+        let pool = self.pool()?;
+        open.0.commit().await?;
+        for sql in AFTER_MARKING {
+            // The store is moved already, so that a failure must not look like one of the move.
+            if let Err(error) = sqlx::query(*sql).execute(&pool).await {
+                tracing::debug!("the log of the moved store stays beside it: {error}");
+            }
+        }
+        Ok(())
     }
 
     async fn is_in_use(&self) -> Result<bool, StoreError> {

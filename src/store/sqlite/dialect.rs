@@ -51,5 +51,7 @@ pub(super) fn refuse_writes(to: &str) -> Vec<String> {
 }
 /// A transaction that sees one moment.
 pub(super) const BEGIN_READING: &str = "BEGIN";
+/// The mark of a moved store is then in the file itself, which may be renamed without its log.
+pub(super) const AFTER_MARKING: &[&str] = &["PRAGMA wal_checkpoint(TRUNCATE)"];
 /// The time in seconds, by the clock that all processes on the store go by.
 pub(super) const CLOCK: &str = "SELECT unixepoch() AS now";
