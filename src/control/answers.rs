@@ -10,7 +10,6 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 use tracing::{info, warn};
 
-use super::consents::NotTaken;
 use super::error::Error;
 use super::installation::Installation;
 use crate::config::Config;
@@ -66,8 +65,12 @@ pub(super) fn is_redirected_to(config: &Config, path: &str) -> bool {
 
 /// The address to which a browser takes the answer with a `state`, if its sign-in began on the page.
 pub(super) type Onwards = Arc<
-    dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<String>, NotTaken>> + Send>> + Send + Sync,
+    dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<String>, Away>> + Send>> + Send + Sync,
 >;
+
+/// Whether a sign-in waits is not known just now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Away;
 
 /// Finds what waits for an answer, and keeps the answers that commands wait for.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::redirect::Listeners;
-use crate::control::answers::Onwards;
+use crate::control::answers::{Away, Onwards};
 use crate::control::authorize::{Authorized, FrozenConsent};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
@@ -153,7 +153,7 @@ impl Consents {
     pub(crate) fn onwards(self: Arc<Self>) -> Onwards {
         Arc::new(move |state: String| {
             let consents = self.clone();
-            Box::pin(async move { consents.place_of(&state).await })
+            Box::pin(async move { consents.place_of(&state).await.map_err(|_| Away) })
         })
     }
 
