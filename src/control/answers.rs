@@ -64,9 +64,8 @@ pub(super) fn is_redirected_to(config: &Config, path: &str) -> bool {
 }
 
 /// The address to which a browser takes the answer with a `state`, if its sign-in began on the page.
-pub(super) type Onwards = Arc<
-    dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<String>, Away>> + Send>> + Send + Sync,
->;
+pub(super) type Onwards =
+    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<String>, Away>> + Send>> + Send + Sync>;
 
 /// Whether a sign-in waits is not known just now.
 #[derive(Clone, Copy, Debug)]

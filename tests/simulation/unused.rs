@@ -45,6 +45,7 @@ nothing! { ShortLivedStore:
     fn replace_short_lived(ShortLivedKind, &str, &[u8], &[u8]) -> bool;
     fn use_short_lived(ShortLivedKind, &str, OffsetDateTime, OffsetDateTime) -> ();
     fn all_short_lived() -> Vec<ShortLived>;
+    fn sweep_short_lived(OffsetDateTime) -> ();
 }
 
 impl InstanceStore for Seat {}

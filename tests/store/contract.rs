@@ -328,7 +328,7 @@ pub(crate) async fn a_value_for_a_limited_time_is_found_taken_once_and_replaced_
 
     store.keep_shortly(&value, now()).await.unwrap();
     other.sweep_short_lived(now()).await.unwrap();
-    assert_eq!(store.all_short_lived().await.unwrap(), [value.clone()]);
+    assert_eq!(store.all_short_lived().await.unwrap(), std::slice::from_ref(&value));
     other.sweep_short_lived(value.until).await.unwrap();
     assert!(store.all_short_lived().await.unwrap().is_empty(), "what is over does not wait for the next one");
 }

@@ -4,6 +4,7 @@ use crate::secret::{KeyError, KeySource};
 
 /// Why a key does not seal. Nothing was sealed with it.
 #[derive(Debug, thiserror::Error)]
+#[allow(clippy::enum_variant_names, reason = "each says what is not")]
 pub(crate) enum KeysError {
     #[error("key {key} is in {keys} here and seals nothing yet, because it is missing from {}", places.join(" and from "))]
     NotEverywhere { key: u32, keys: KeySource, places: Vec<String> },
