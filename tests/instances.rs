@@ -403,7 +403,9 @@ async fn holds_at(machines: &Machines) {
         let (_, answer) = try_to_log_in(&serving, &settings).await;
         assert!(answer.refused_with("AUTHENTICATIONFAILED"), "{answer:?}");
         let (code, log) = serving.stop().await;
-        assert!(code == 0 && !log.contains("ERROR"), "{log}");
+        // A listener that ends with the stop may say so.
+        let is_error = |line: &str| line.contains("ERROR") && !line.contains("task=\"listener");
+        assert!(code == 0 && !log.lines().any(is_error), "{log}");
     }
     machines.site.sandbox.assert_no_violations();
 }
