@@ -232,8 +232,9 @@ impl Serving {
         let drain = Duration::from_secs(self.running.longest_drain.load(Ordering::Relaxed)) + LAST_WORDS;
         let patience = if ending == StopReason::NoStore { DRAIN_WITHOUT_STORE } else { drain };
         self.running.stopping.store(true, Ordering::Relaxed);
-        self.trigger.begin();
+        // The doors first: a listener that ends with the stop is no task that failed.
         self.doors.begin();
+        self.trigger.begin();
         tokio::select! {
             () = self.trigger.completed() => info!("all sessions have ended"),
             () = tokio::time::sleep(patience) => {
