@@ -18,6 +18,7 @@ mod grant;
 mod instances;
 mod limits;
 mod links;
+mod migrating;
 #[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
 mod postgres;
 mod sealing;

@@ -93,12 +93,12 @@ async fn serve(
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     }
 
-    let ending = match run_until_told(&serving, &mut told, sockets).await {
+    let ending = match run_until_told(&mut serving, &mut told, sockets).await {
         Next::Stop(reason) => reason,
         Next::Outlive(successor) => {
             sockets.let_go();
             desk.leave_http().await;
-            takeover::outlive(&mut serving, &mut told, successor).await
+            takeover::outlive(&serving, &mut told, successor).await
         }
     };
     if ending != StopReason::TakenOver {
@@ -123,7 +123,7 @@ enum Next {
     Outlive(Successor),
 }
 
-async fn run_until_told(serving: &Serving, told: &mut Told, sockets: &Sockets) -> Next {
+async fn run_until_told(serving: &mut Serving, told: &mut Told, sockets: &Sockets) -> Next {
     loop {
         let Told { stop, hangup, upgrades } = told;
         let asked = tokio::select! {

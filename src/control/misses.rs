@@ -117,7 +117,8 @@ mod tests {
         assert!(lookups.may("session") && lookups.may("another"));
         // The count falls with the time that passes meanwhile.
         let tried = (0..BURST * 100).take_while(|_| lookups.may("another")).map(|_| lookups.missed()).count();
-        assert!(tried >= usize::try_from(BURST).unwrap() && lookups.may("session"));
+        let most = usize::try_from(BURST).unwrap();
+        assert!((most..most * 100).contains(&tried) && lookups.may("session"), "{tried}");
         (0..REMEMBERED).for_each(|number| lookups.found(&number.to_string()));
         assert!(!lookups.keys().iter().any(|key| key == "session"), "only so many are remembered");
     }

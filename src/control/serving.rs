@@ -206,14 +206,17 @@ impl Serving {
         }
     }
 
-    /// Accepts nothing more and serves its sessions until the last has ended, or it is `asked` to stop, or their
-    /// time is over.
-    pub(crate) async fn outlive(&mut self, asked: impl Future<Output = StopReason>) -> StopReason {
+    /// Accepts nothing more, because another process does.
+    pub(crate) async fn leave_doors(&mut self) {
         self.running.stopping.store(true, Ordering::Relaxed);
         self.doors.begin();
         // The new process tells people about grants, with its configuration; a running delivery may finish.
         self.running.teller.send_replace(None);
         let _ = (&mut self.accepting).await;
+    }
+
+    /// Serves its sessions until the last has ended, or it is `asked` to stop, or their time is over.
+    pub(crate) async fn outlive(&self, asked: impl Future<Output = StopReason>) -> StopReason {
         let longest = Duration::from_secs(self.running.config.load().limits.takeover_seconds);
         tokio::select! {
             biased;

@@ -1,8 +1,8 @@
 //! The sessions of every instance on a shared store, listed and closed.
 //!
 //! A command cannot reach the control sockets of other machines. So it puts a question into the store, which each living
-//! instance answers within a second, and removes both when all have answered or two seconds are over. Questions and
-//! answers are sealed, each for its place: they hold names and addresses, and only who has the key may close sessions.
+//! instance answers within a second, and removes question and answers when all have answered or two seconds are over. Questions and
+//! answers are sealed, each for its place: they hold names and addresses, and only a command that has the key may close sessions.
 
 use std::time::Duration;
 

@@ -70,7 +70,7 @@ pub struct Look {
     pub others: Vec<Instance>,
     /// The counts of the others that have changed since the mark.
     pub gates: Vec<GateCount>,
-    /// The buckets that have changed since the mark, whoever changed them.
+    /// The buckets that any instance has changed since the mark.
     pub owed: Vec<Owed>,
     /// The questions that this process has not answered.
     pub questions: Vec<Question>,

@@ -1,6 +1,6 @@
 //! The store in a PostgreSQL database, shared by several instances of `serve` and the commands.
 //!
-//! Writes that read first take one lock of the database, as SQLite's writers do, so that both stores run the same
+//! Transactions that write take one lock of the database, as SQLite's writers do, so that both stores run the same
 //! statements in the same order; a refresh, which one statement writes, takes no lock but its row's. A lease belongs to
 //! a process that writes a sign of life every few seconds, by the clock of the database. What a login reads is
 //! remembered for a while, because the database may be away for a minute; what fails then is "down", never "there is
@@ -57,7 +57,7 @@ mod whole;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 
@@ -65,11 +65,11 @@ use self::holder::Holder;
 use self::news::News;
 use self::pool::{Pool, Writing};
 use self::pulse::Pulse;
+use super::migrating::{self, Statements};
 use super::{Judge, SealedSetting, SealingLock, StoreError};
 use crate::secret::Secret;
 
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "initial", include_str!("postgres/migrations/0001_initial.sql"))];
+const MIGRATIONS: &[Statements] = &[(1, "initial", include_str!("postgres/migrations/0001_initial.sql"))];
 
 /// The advisory lock of writes that read first.
 const WRITING: i64 = 0x696d_6170_0000_0001;
@@ -155,10 +155,7 @@ impl Unmigrated {
         let Self { settings, pool, sealed, made } = self;
         let unusable = |error: &dyn std::fmt::Display| connect::unusable(&settings.url, error);
         if let Some(judge) = judge.filter(|_| !sealed.is_empty() && made < MIGRATIONS.len()) {
-            // The judge may have to read keys.
-            let judged = tokio::task::spawn_blocking(move || judge(&sealed)).await;
-            let judged = judged.unwrap_or_else(|error| Err(error.to_string()));
-            judged.map_err(|why| unusable(&format!("{why}, so it was not changed for this version")))?;
+            migrating::judge(Arc::new(judge), sealed).await.map_err(|why| unusable(&why))?;
         }
         // On a connection without deadlines: one that waits for another instance's migration, or makes it.
         let mut connection = connect::alone(&settings).await?;
@@ -233,18 +230,10 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
     let mut transaction = connection.begin().await?;
     transaction.execute("DEALLOCATE ALL").await?;
     transaction.execute(MIGRATING).await?;
-    migrator().run(&mut *transaction).await?;
-    transaction.execute("DEALLOCATE ALL").await?;
-    Ok(transaction.commit().await?)
-}
-
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
-        let sql = sqlx::SqlStr::from_static(sql);
-        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
-    });
-    let mut migrator = Migrator::with_migrations(migrations.collect());
+    let mut migrator = migrating::migrator(MIGRATIONS);
     // sqlx's lock belongs to a session.
     migrator.set_locking(false);
-    migrator
+    migrator.run(&mut *transaction).await?;
+    transaction.execute("DEALLOCATE ALL").await?;
+    Ok(transaction.commit().await?)
 }

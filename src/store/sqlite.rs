@@ -56,7 +56,7 @@ use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -66,6 +66,7 @@ use tokio::sync::Mutex;
 use self::holder::Holders;
 use self::look::Looks;
 use self::place::Place;
+use super::migrating::{self, Statements};
 use super::{Absence, Folded, Lock, LoginRecord, SealedSetting, SealingLock, StoreError};
 
 pub use self::backup::{RestoreError, restore};
@@ -73,7 +74,7 @@ pub use self::place::Judge;
 
 /// The numbers 8 to 10 and 14 do not exist on purpose: databases without them are in use, and a migration below the newest
 /// one that a database has would change it out of order.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+const MIGRATIONS: &[Statements] = &[
     (1, "initial", include_str!("sqlite/migrations/0001_initial.sql")),
     (2, "upkeep", include_str!("sqlite/migrations/0002_upkeep.sql")),
     (3, "kinds", include_str!("sqlite/migrations/0003_kinds.sql")),
@@ -200,13 +201,9 @@ impl Unmigrated {
         let Self { path, opened, sealed, made } = self;
         let judge = judge.map(Arc::new);
         if let Some(judge) = judge.clone().filter(|_| !sealed.is_empty() && made < MIGRATIONS.len()) {
-            // The judge may have to read keys.
-            let judged = tokio::task::spawn_blocking(move || judge(&sealed)).await;
-            let judged = judged.unwrap_or_else(|error| Err(error.to_string()));
-            judged
-                .map_err(|why| unusable(&path, &format!("{why}, so it was not changed for this version")))?;
+            migrating::judge(judge, sealed).await.map_err(|why| unusable(&path, &why))?;
         }
-        migrator().run(&opened.pool).await.map_err(|error| match error {
+        migrating::migrator(MIGRATIONS).run(&opened.pool).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) => {
                 unusable(&path, &"it is of a newer version of this program; install that one again")
             }
@@ -269,14 +266,6 @@ impl Sqlite {
     async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {
         Ok(self.pool()?.begin_with("BEGIN IMMEDIATE").await?)
     }
-}
-
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
-        let sql = sqlx::SqlStr::from_static(sql);
-        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
-    });
-    Migrator::with_migrations(migrations.collect())
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ fn tell(asked: Option<UpgradeAsked>, outcome: Result<u32, String>) {
 
 /// Starts the program on disk. `None` if that failed and nothing has changed.
 pub(super) async fn begin(
-    serving: &Serving,
+    serving: &mut Serving,
     told: &mut Told,
     sockets: &Sockets,
     asked: Option<UpgradeAsked>,
@@ -73,6 +73,8 @@ pub(super) async fn begin(
     match started {
         Ok(successor) => {
             let pid = successor.pid;
+            // Before anything else, so that each login is counted where all sessions are known.
+            serving.leave_doors().await;
             let _ = sd_notify::notify(&[sd_notify::NotifyState::MainPid(pid)]);
             let by = asked.as_ref().map_or_else(audit::signal, |asked| asked.by.clone());
             serving.running.record_upgrade(pid, by).await;
@@ -91,7 +93,7 @@ pub(super) async fn begin(
 }
 
 /// Serves the remaining sessions.
-pub(super) async fn outlive(serving: &mut Serving, told: &mut Told, successor: Successor) -> StopReason {
+pub(super) async fn outlive(serving: &Serving, told: &mut Told, successor: Successor) -> StopReason {
     let Told { stop, hangup, upgrades } = told;
     let running = serving.running.clone();
     let pid = successor.pid;

@@ -11,7 +11,7 @@ use super::holder::DEAD_AFTER;
 use super::news::{CHANNEL, OF_INSTANCES};
 use crate::store::{GateCount, Instance, InstanceAnswer, InstanceStore, Look, Owed, Question, StoreError};
 
-/// The living instances $2 seconds after their last sign of life, except $1.
+/// The instances whose last sign of life is at most $2 seconds old.
 macro_rules! LIVING {
     () => {
         "(SELECT i.holder, i.place FROM instances i JOIN holders h ON h.name = i.holder \

@@ -41,6 +41,8 @@ impl Keys {
 
     /// Tells what `teller` gives, now and at each question.
     pub(super) async fn tell(&self, holder: &str, teller: KeyTeller) -> Result<(), StoreError> {
+        // An answer that began before knows no teller yet, so that the keys are read once.
+        let _answering = self.answering.lock().await;
         *self.teller.lock().unwrap_or_else(PoisonError::into_inner) = Some(teller.clone());
         self.write(holder, teller, None).await
     }

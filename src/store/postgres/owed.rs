@@ -11,7 +11,8 @@ use super::instances::XACT;
 use super::news::{CHANNEL, OF_INSTANCES};
 use crate::store::{Owed, StoreError};
 
-/// One statement, in the order of the buckets, so that two instances seldom wait for each other's rows.
+/// One statement. Two instances that charge the same buckets at once may wait for each other's rows; the server ends one
+/// of the two, which tells its charges again a second later.
 const ADD: &str = concat!(
     "WITH told AS (SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS t (tier, bucket, millis)), \
      taken AS (UPDATE failed_logins f SET changed = ",

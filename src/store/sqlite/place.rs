@@ -13,7 +13,7 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
-use super::{BUSY_TIMEOUT, Opened, Sqlite, migrator};
+use super::{BUSY_TIMEOUT, MIGRATIONS, Opened, Sqlite, migrating};
 use crate::store::{Absence, SealedSetting, StoreError};
 
 /// How long to wait for the end of work on a replaced database; then it is tried again.
@@ -222,7 +222,8 @@ pub(super) async fn settings_of(path: &Path, release: Release) -> Result<Vec<Sea
     if whole != "ok" {
         return Err("it is damaged".to_owned());
     }
-    let ours: Vec<_> = migrator().iter().map(|step| (step.version, step.checksum.to_vec())).collect();
+    let ours: Vec<_> =
+        migrating::migrator(MIGRATIONS).iter().map(|step| (step.version, step.checksum.to_vec())).collect();
     let is_ours = match release {
         Release::This => made == ours,
         Release::ThisOrEarlier => !made.is_empty() && ours.starts_with(&made),

@@ -1,4 +1,4 @@
--- The tables of SQLite's migrations 1 to 13, with the types of PostgreSQL. Times are seconds since 1970 UTC. Texts sort by
+-- The tables of SQLite's migrations 1 to 15, with the types of PostgreSQL. Times are seconds since 1970 UTC. Texts sort by
 -- their bytes, as in SQLite. What is sealed stays sealed.
 CREATE TABLE grants (
     id TEXT COLLATE "C" PRIMARY KEY,
@@ -146,7 +146,7 @@ CREATE TABLE holders (
 );
 
 -- The instances of `serve` among the holders, and what they tell each other. All of an instance ends with its holder's row,
--- and counts no more once its holder is dead. `changed` is the number of the transaction that wrote a row: who knows the
+-- and counts no more once its holder is dead. `changed` is the number of the transaction that wrote a row: an instance that knows the
 -- oldest number that was under way at its last look misses no later commit.
 CREATE TABLE instances (
     holder TEXT COLLATE "C" PRIMARY KEY REFERENCES holders (name) ON DELETE CASCADE,

@@ -1,0 +1,27 @@
+//! What both databases do before their tables are migrated, and with which migrations.
+
+use std::sync::Arc;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use super::{Judge, SealedSetting};
+
+/// A migration: its number, its name and its statements.
+pub(super) type Statements = (i64, &'static str, &'static str);
+
+/// Judges the sealed values of a store that is to be migrated: a process that cannot use it must not change it.
+pub(super) async fn judge(judge: Arc<Judge>, sealed: Vec<SealedSetting>) -> Result<(), String> {
+    // The judge may have to read keys.
+    let judged = tokio::task::spawn_blocking(move || judge(&sealed)).await;
+    judged
+        .unwrap_or_else(|error| Err(error.to_string()))
+        .map_err(|why| format!("{why}, so it was not changed for this version"))
+}
+
+pub(super) fn migrator(migrations: &[Statements]) -> Migrator {
+    let migrations = migrations.iter().map(|(number, name, sql)| {
+        let sql = sqlx::SqlStr::from_static(sql);
+        Migration::new(*number, (*name).into(), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
