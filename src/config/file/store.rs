@@ -75,7 +75,9 @@ fn postgres(file: &StoreFile, url: &str, base: &Base) -> Result<PostgresPlace, P
     }
     let stale_seconds = file.stale_seconds.unwrap_or(STALE_SECONDS);
     if stale_seconds > MOST_STALE_SECONDS {
-        let message = format!("is more than {MOST_STALE_SECONDS}, the longest time that a revoked password may still open an account");
+        let message = format!(
+            "is more than {MOST_STALE_SECONDS}, the longest time that a revoked password may still open an account"
+        );
         return Err(Problem::at(["store", "stale_seconds"], message)
             .hint(format!("write a number from 0 to {MOST_STALE_SECONDS}")));
     }
