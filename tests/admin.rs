@@ -16,7 +16,7 @@ async fn security_row_46_the_page_opens_by_the_commands_address_once() {
     let mut browser = Browser::new(&serving);
     browser.get("/").await.has("imap-oauth-proxy admin").lacks("Sign out");
     let path = entrance(&site).await;
-    // A look changes nothing, by whichever program.
+    // Reading a page changes nothing, with any program.
     for method in ["GET", "HEAD", "GET"] {
         let answer = browser.send(method, &path, "", "").await;
         assert!(answer.status == 200 && answer.header("set-cookie").is_empty(), "{answer:?}");
@@ -33,7 +33,7 @@ async fn security_row_46_the_page_opens_by_the_commands_address_once() {
     browser.send("GET", &path, "", "").await.has("imap-oauth-proxy admin");
     browser.cookie = cookie.split(';').next().map(str::to_owned);
     browser.get("/").await.has("Sign out").has("<h1>");
-    // Several people at once, and each leaves alone.
+    // Several people have sessions at once; one who leaves ends only the own session.
     let mut other = Browser::enter(&site, &serving).await;
     assert_eq!(browser.submit("/leave", &[]).await.status, 303);
     browser.get("/").await.lacks("Sign out");
@@ -114,7 +114,7 @@ async fn security_row_46_a_post_of_another_page_is_refused() {
         browser.send("POST", "/leave", lines, form).await.has("nothing was done");
     }
     browser.get("/").await.has("Sign out");
-    // As a browser sends it that hides the origin.
+    // As a browser sends it that hides the origin of a form.
     let lines = "Origin: null\r\nSec-Fetch-Site: same-origin\r\n";
     assert_eq!(browser.send("POST", "/leave", lines, &form).await.status, 303);
     serving.stop().await;
@@ -213,7 +213,7 @@ async fn security_row_46_a_socket_serves_a_web_server_of_ones_own() {
     assert!(ran.code == 1 && ran.error().contains("admin.address unix:"), "{ran:?}");
     serving.stop().await;
     assert!(!socket.exists());
-    // What a killed process has left is no hindrance.
+    // The socket file of a killed process does not stop the next one.
     site.serve().await.kill().await;
     assert!(socket.exists());
     site.serve().await.stop().await;
@@ -293,7 +293,7 @@ async fn security_row_46_large_bodies_are_read_a_few_at_a_time() {
     serving.stop().await;
 }
 
-/// Makes each statement on the table of sessions fail, as where the database is away.
+/// Makes each statement on the table of sessions fail, as if the database were away.
 async fn is_away(site: &Site) {
     site.tamper("ALTER TABLE short_lived RENAME TO away", &[]).await;
 }

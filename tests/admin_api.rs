@@ -1,4 +1,4 @@
-//! The API: who may ask what, what it answers and does, and that its description is true. Every answer is held against
+//! The API: permissions, answers and effects of each request. Every answer is checked against its description,
 //! src/admin/api/openapi.json.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
@@ -386,7 +386,7 @@ async fn a_grant_is_refreshed_and_revoked_its_person_gets_a_link_and_the_account
     let (status, link) = call("POST", &format!("{grant}/sign-in-link")).await;
     let url = link["sign_in_url"].as_str().unwrap_or_default();
     assert!(status == 200 && url.contains("/again/"), "{link}");
-    // The same for a day.
+    // The same link is given for a day.
     assert_eq!(call("POST", &format!("{grant}/sign-in-link")).await.1, link);
     assert_eq!(call("DELETE", &account).await.1["account"], ALICE);
     assert_eq!(call("DELETE", &account).await.0, 404);
@@ -422,7 +422,7 @@ async fn accounts_are_made_together_wait_for_their_owners_and_have_what_the_comm
     let keys = |value: &Value| value[0].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&by_api), keys(&by_command));
 
-    // A mistake in one makes none, and all mistakes are said.
+    // One mistake stops all of them, and the answer lists every mistake.
     let accounts = |list: Value| json!({ "accounts": list });
     let gus = json!({"account": "gus@example.com", "provider": "sandbox"});
     for (body, kind, words) in [
@@ -465,7 +465,7 @@ async fn a_reload_is_one_of_every_process_in_the_name_of_the_token() {
     let (status, reloaded) = program.call("POST", "/config/reload", &Value::Null).await;
     assert_eq!((status, reloaded), (200, json!({"needs_restart": [], "warnings": []})));
     assert_eq!(done_by_token(&program).await, ["reloaded", "reloaded"], "one of each process");
-    // What needs a restart in either is named once.
+    // A setting for which both processes need a restart is named once.
     site.configure(&format!("{ON}[metrics]\naddress = \"127.0.0.1:0\"\n"));
     let (_, reloaded) = program.call("POST", "/config/reload", &Value::Null).await;
     assert_eq!(reloaded["needs_restart"], json!(["metrics.address"]));
@@ -576,7 +576,7 @@ async fn each_mistake_has_its_status_and_the_one_shape() {
         let refused = program.refused("POST", &format!("{alice}/aliases"), &json!({"alias": alias})).await;
         assert_eq!(refused, (422, "invalid".to_owned()), "{alias:?}");
     }
-    // A cause is one line, whatever the request held.
+    // A cause is one line, with any text in the request.
     let answer = program.send("GET", "/accounts/a%0d%0aX-Injected%3a1%1b%5b2J", "", "").await;
     assert!(answer.status == 404 && !answer.head.contains("X-Injected"), "{answer:?}");
     assert!(!answer.body.contains(['\u{1b}', '\r', '\n']), "{answer:?}");

@@ -38,7 +38,7 @@ fn binary(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, family], &length, rest].concat()
 }
 
-/// The same for a client with this IPv4 address, with a field behind it.
+/// A header of version 2 for a client with this IPv4 address, with a field behind the addresses.
 fn from(client: [u8; 4]) -> Vec<u8> {
     binary(0x21, 0x11, &[&client[..], &[192, 0, 2, 1, 0xdc, 4, 0, 25], &[4, 0, 3, 0, 0, 0]].concat())
 }

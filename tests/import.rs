@@ -453,7 +453,7 @@ fn the_new_file_can_be_written_elsewhere_with_all_that_belongs_to_it() {
     let ran = home.import(&words);
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.err.contains("It has none of [log] either; copy what you want to keep."), "{ran:?}");
-    // It can be put anywhere, since all its paths are whole.
+    // All its paths are absolute, so it works in any directory.
     std::fs::rename(home.path("var/new.toml"), home.path("elsewhere.toml")).unwrap();
     let config = Config::load(Some(&home.path("elsewhere.toml"))).unwrap();
     assert_eq!(config.providers["gmail"].client_secret.as_ref().unwrap().expose(), "m1ne");
@@ -477,7 +477,7 @@ fn the_whole_configuration_is_judged_and_not_only_its_parts() {
     let ran = home.import(&[]);
     assert!(ran.out.contains("  [SMTP-1993] in line 5: [IMAP-1993] has its port already"), "{ran:?}");
 
-    // What is carried over counts too: no program can run under that state directory.
+    // The copied settings are checked too: no program can run under that state directory.
     std::fs::write(home.path("file"), "").unwrap();
     let state = format!("state_directory = {:?}\n", home.path("file"));
     std::fs::write(home.path("mine.toml"), state).unwrap();

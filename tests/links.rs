@@ -152,7 +152,7 @@ async fn a_look_changes_nothing_by_whichever_program() {
         assert_eq!(answer.header(header), value);
     }
     assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
-    // After all these looks ten consents can begin, and no more.
+    // After all these GET requests ten consents can begin, and no more.
     let path = format!("/again{path}");
     for count in 0..11 {
         let mut person = Person::default();
@@ -280,7 +280,7 @@ async fn security_row_45_no_other_page_begins_a_consent_and_no_other_browser_end
     refused.has("another browser");
     let (tokens, _) = site.tokens().await;
     assert_eq!(tokens[0]["state"], "needs_authorization");
-    // Nor has that used the answer up.
+    // The attempt did not use up the answer.
     attacker.open(&back).await.has("Signed in as");
     let forged = back.replace("state=", "state=x");
     assert_eq!(victim.open(&forged).await.status, 400);
@@ -567,7 +567,7 @@ async fn an_account_that_waits_for_its_first_consent_has_a_link_from_the_beginni
     assert!(!format!("{ran:?}").contains(told.rsplit_once('/').unwrap().1));
 }
 
-/// The registration of Microsoft's has no path: the answer comes to the page's own beginning.
+/// Microsoft's registration has no path: the answer comes to the page's root path.
 #[tokio::test]
 async fn an_answer_comes_to_the_beginning_of_the_page() {
     let provider = Sandbox::builder().flavour(sandbox::Flavour::Exchange).user(ALICE);
@@ -584,7 +584,7 @@ async fn an_answer_comes_to_the_beginning_of_the_page() {
     assert!(query.starts_with('?') && query.contains("state="), "{query}");
     person.follow(back).await.has("Signed in as");
     drop(serving.log_in(&settings).await);
-    // Without a sign-in that waits, it is an answer to nothing, and the page is not shown.
+    // Without a waiting sign-in the answer belongs to none, and the page is not shown.
     let stray = person.look(&format!("{base}/?state=x&code=y")).await;
     assert_eq!(stray.status, 400, "{stray:?}");
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The trail: each event with its account and its text.
+/// The audit trail: each event with its account and its text.
 async fn events(site: &Site, words: &[&str]) -> Vec<Value> {
     let words: Vec<&str> = ["events", "list", "--json"].iter().chain(words).copied().collect();
     let ran = site.run(&words).await;

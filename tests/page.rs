@@ -1,4 +1,4 @@
-//! The page as an administrator uses it: what is shown, what each button does, and what is said about it.
+//! The page as an administrator uses it: its contents, the effect of each button, and the messages.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -80,7 +80,7 @@ async fn a_secret_of_the_client_that_is_about_to_end_stands_above_the_list() {
     page.has("The client secret of <strong>").has("days</time>").has("Load the configuration again");
     page.has("with it <a href=\"/?provider=sandbox\">its account</a> stops working");
     page.has("None needs a person");
-    // The file is changed, and the page loads it.
+    // The page loads the changed configuration file.
     site.configure("[admin]\naddress = \"127.0.0.1:0\"\n[metrics]\naddress = \"127.0.0.1:0\"\n");
     let page = browser.post("/reload", &[]).await;
     page.has("A restart is needed for the new metrics.address; the rest is in use.")
@@ -134,7 +134,7 @@ async fn security_row_23_an_app_password_is_shown_once_and_opens_what_it_is_limi
     for path in [path.as_str(), ALICES, "/activity"] {
         browser.get(path).await.lacks(&password).lacks("shown this once");
     }
-    // What cannot be meant is refused with its cure, and nothing is made.
+    // Input that cannot be meant is refused with a cure, and no account is made.
     for (fields, said) in [
         (&[("name", "x"), ("from", "everywhere")][..], "is no network"),
         (&[("name", "x"), ("expires", "2001-01-01")], "choose a day from today on"),
@@ -175,7 +175,7 @@ async fn the_limits_of_a_password_are_changed_by_a_form_that_says_what_held_befo
     page.has("value=\"192.0.2.0/24 198.51.100.7/32\"").has("value=\"2099-12-31\"");
     page.has("value=\"submission\" checked").lacks("value=\"imap\" checked");
     change(&mut browser, &fields).await.has(&format!("stay as they are: {limits}."));
-    // A mistake changes nothing, and what was typed stays to be mended.
+    // A mistake changes nothing, and the form keeps the input.
     for (fields, said) in [
         (&[("protocol", "imap"), ("from", "everywhere")][..], "is no network"),
         (&[("from", "192.0.2.7/24"), ("protocol", "imap")], "Write 192.0.2.0/24 for the network"),
@@ -215,7 +215,7 @@ async fn login_names_are_added_and_removed_by_forms_that_say_what_changed() {
         ("info@example.com", "If that is meant, allow"),
     ] {
         let page = browser.post(&format!("{ALICES}/alias"), &[("alias", alias)]).await;
-        // What was typed stays.
+        // The form keeps the input.
         page.has(said).has(&format!("autocomplete=\"off\" value=\"{alias}\"")).lacks("from now on");
     }
     let fields = [("alias", "info@example.com"), ("foreign", "yes")];
@@ -314,7 +314,7 @@ async fn every_act_says_what_changed_once_and_what_ends_something_asks_before() 
     assert_eq!(listed(&page), [ALICE]);
     assert_eq!(browser.get(BOBS).await.status, 404);
     browser.post(&format!("{BOBS}/remove"), &[]).await;
-    // A look at the address of an act does nothing.
+    // A GET of the address of an act does nothing.
     for act in ["check", "password", "disable", "enable", "authorise", "link"] {
         assert_eq!(browser.send("GET", &format!("{ALICES}/{act}"), "", "").await.status, 405, "{act}");
     }

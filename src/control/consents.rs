@@ -248,7 +248,7 @@ impl Consents {
         });
     }
 
-    /// Does the last part of the consent called `id`, whatever becomes of the browser.
+    /// Completes the consent called `id`, even if the browser goes away.
     fn work(
         self: &Arc<Self>,
         id: &str,

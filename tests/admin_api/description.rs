@@ -1,4 +1,4 @@
-//! Holds answers against src/admin/api/openapi.json, with the few words of JSON Schema that it uses.
+//! Checks answers against src/admin/api/openapi.json. Supports only the keywords of JSON Schema that this file uses.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ pub(crate) fn paths() -> Vec<Vec<(String, String)>> {
 pub(crate) fn hold(method: &str, path: &str, status: u16, body: &str) {
     let description = description();
     let path = path.split('?').next().unwrap();
-    // The whole API answers these, whatever is asked.
+    // Any request to the API can get these answers.
     let shape = match status {
         405 => &description["components"]["schemas"]["Error"],
         _ => {

@@ -21,10 +21,10 @@ use crate::store::{Actor, ShortLived, ShortLivedKind, Store, StoreError};
 
 /// The path on the page that takes a browser's answer, with the query of the redirect.
 pub(crate) const ANSWER: &str = "/answer";
-/// So often a row is written, where a rotation of the keys writes it at the same moment.
+/// How often the write of a row is tried while a rotation of the keys writes the same row.
 pub(super) const TRIES: usize = 5;
-/// So often the outcome is written where the store is away, and the pause between. The grant is stored by then, and the
-/// page of the consent would wait until its time is over.
+/// How often the write of an outcome is tried while the store is away, and the pause between two tries. The grant is
+/// already stored, and without an outcome the page of the consent would wait until its time is over.
 const OUTCOME_TRIES: usize = 20;
 const OUTCOME_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 

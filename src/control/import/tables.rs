@@ -238,8 +238,9 @@ fn common(one: &str, other: &str) -> usize {
     one.rsplit('.').zip(other.rsplit('.')).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
 }
 
-/// Puts `table` beside the others and names it; the name of the one that is the same but for its domains, where there
-/// is such. A name that is taken where the tables go is another client's, whatever its table says.
+/// Adds `table` under a free name, and returns that name. If a table differs from it only in its domains, returns the
+/// name of that one instead. A name that exists in the target configuration belongs to another client, even if its
+/// table is equal.
 pub(super) fn put(tables: &mut Vec<Table>, table: Table, existing: &Existing) -> String {
     let same = |known: &&mut Table| {
         let domains = known.domains.clone();

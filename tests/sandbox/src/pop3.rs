@@ -100,7 +100,7 @@ impl Client {
         self.listed().await
     }
 
-    /// So many octets.
+    /// Reads this many octets.
     pub async fn octets(&mut self, count: usize) -> Vec<u8> {
         self.lines.octets(count).await
     }
