@@ -133,13 +133,14 @@ impl Accepted {
         Self { lines, ..Self::default() }
     }
 
-    /// Says `line` of the proxy's own to the client before the provider's lines, which stay as they are.
+    /// Puts a line of the proxy's own before the provider's lines, which stay as they are.
     pub fn precede_with(&mut self, mut line: Vec<u8>) {
         line.append(&mut self.lines);
         self.lines = line;
     }
 
-    /// The provider's lines from the AUTHENTICATE to its acceptance.
+    /// The lines for the client: those of the provider from the AUTHENTICATE to its acceptance, and any line of
+    /// [`Self::precede_with`].
     pub fn lines(&self) -> &[u8] {
         &self.lines
     }

@@ -117,7 +117,7 @@ impl Tokens {
         Self::by_clock(store, sealer, clients, Clock::default())
     }
 
-    /// The same, by another clock than the machine's.
+    /// Like [`Tokens::new`], with another clock than the machine's.
     pub fn by_clock(
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,

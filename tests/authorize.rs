@@ -678,7 +678,7 @@ async fn a_token_endpoint_in_trouble_is_named() {
 async fn nobody_consents_in_time() {
     let site = Site::new().await;
     let ran = site.run(&["authorize", ALICE, "--no-browser", "--timeout", "1"]).await;
-    assert!(ran.code == 1 && ran.error().contains("nobody consented within 1 s"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("no consent came within 1 s"), "{ran:?}");
     nothing_is_stored(&site).await;
 }
 

@@ -61,7 +61,7 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// The handshake. A client that does not speak TLS is told so in its protocol.
+    /// The handshake. A client that does not speak TLS gets an answer in the cleartext of its protocol.
     async fn tls(&self, tcp: TcpStream, deadline: Instant) -> Option<Result<Socket, AcceptError>> {
         let acceptor = self.proxy.acceptors.get(&P::DOOR)?;
         let patience = deadline.min(Instant::now() + SILENCE);

@@ -46,7 +46,7 @@ pub(super) async fn check_owner(installation: &Installation, name: &str) -> Resu
     }
 }
 
-/// Whether these may become aliases of `account`, which need not exist yet. An alias that is another address needs
+/// Whether `aliases` may become aliases of `account`, which need not exist yet. An alias that is another address needs
 /// `yes`.
 pub(super) async fn check_aliases(
     installation: &Installation,

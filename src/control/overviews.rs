@@ -16,10 +16,11 @@ use crate::store::{AppPassword, GrantState};
 
 /// Number of accounts read at once.
 const PAGE: u32 = 500;
-/// A certain end within this time is shown beside what needs a person: time to reach the person who has to act.
+/// A certain end within this time is listed next to the accounts that need a person: time enough to reach the person
+/// who has to act.
 pub(crate) const SOON: Duration = Duration::days(14);
 
-/// What a list shows.
+/// The search and the filters of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// A part of the name, an alias or the owner.
@@ -61,7 +62,7 @@ const DISABLED: &str = "disabled";
 pub(crate) enum Urgency {
     /// A person signs in, or an administrator of the provider's side acts.
     NeedsPerson,
-    /// A key of the configuration mends it, often of many accounts at once; so these come after the others.
+    /// A key of the configuration mends the account, often many accounts at once; so these come after the others.
     Misconfigured,
     EndsSoon,
     None,
@@ -117,7 +118,8 @@ pub(crate) async fn search(
     let text = wanted.text.trim().to_lowercase();
     let (from, to) = (page.saturating_mul(size), page.saturating_add(1).saturating_mul(size));
     let mut listing = Listing::default();
-    // Each kept up to the end of the page: how many come before is known at the end.
+    // For each urgency, the accounts up to the end of the page are kept: only at the end is it known how many of them
+    // come before the page.
     let mut kept: BTreeMap<Urgency, (usize, Vec<Overview>)> = BTreeMap::new();
     let mut after: Option<String> = None;
     loop {

@@ -14,10 +14,10 @@ pub enum Event {
     More,
     /// A login, which [`ClientDialogue::denied`] or [`ClientDialogue::accepted`] answers.
     Login(Login),
-    /// A client whose address stands for an account begins to send; its command stays in the inbox.
+    /// A device (a client with an address that stands for an account) begins to send; its command stays in the inbox.
     /// [`ClientDialogue::denied`] or [`ClientDialogue::accepted`] answers, as for a login.
     Send,
-    /// STARTTLS was accepted; so many bytes behind the command must not be interpreted.
+    /// STARTTLS was accepted; this number of bytes behind the command must not be interpreted.
     StartTls(usize),
     /// The dialogue is over; the outbox holds the last words.
     End(DialogueEnd),

@@ -16,13 +16,13 @@ pub(super) struct Meter {
     failures: u32,
 }
 
-/// What a client's bytes are, by their beginning.
+/// The protocol of a client's bytes, judged by the first ones.
 pub(super) enum Begins {
-    /// Of the door's protocol.
+    /// The bytes are of the door's protocol.
     Ours,
     /// More bytes are needed to know.
     Unclear,
-    /// Of another protocol.
+    /// The bytes are of another protocol.
     Foreign(DialogueEnd),
 }
 

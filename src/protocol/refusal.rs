@@ -274,7 +274,7 @@ impl Advice {
         }
     }
 
-    /// The same, in the form stored with the account.
+    /// Cause and remedy in the form stored with the account.
     pub fn trouble(&self) -> Trouble {
         Trouble::new(CauseKind::MailboxRefused, self.cause, self.cure())
     }

@@ -40,7 +40,7 @@ pub enum Header {
 /// The next step for an incomplete header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Read at most so many bytes, all of which belong to the header.
+    /// Read at most this number of bytes, all of which belong to the header.
     Read(usize),
     /// The header is complete.
     Done(Header),

@@ -16,7 +16,7 @@ use crate::control::enrol::{Fault, Row, judge, make_all};
 use crate::control::{Error, Installation, accounts};
 use crate::surface::accounts::{Account, Added, waits};
 
-/// More do not fit into a body, but for the shortest names.
+/// A body rarely has room for more.
 const MOST_NEW: usize = 1000;
 /// The faults of a list that an answer names.
 const MOST_FAULTS: usize = 50;

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 use crate::surface::cures::{chain, cures};
 use crate::text::one_line;
 
-/// How a program says that a name is meant.
+/// The cure of a name that needs confirmation.
 pub(super) const CONFIRM: &str = "send \"yes\": true where that is meant";
 
 /// Why a request is refused.
@@ -30,7 +30,7 @@ impl Problem {
         Self { status, kind, cause: cause.into(), cure: None }
     }
 
-    /// The same, with another cure.
+    /// This refusal with another cure.
     pub(super) fn confirmed_by(self, cure: &str) -> Self {
         self.cured_by(cure)
     }
@@ -111,7 +111,7 @@ impl Problem {
         }
     }
 
-    /// The same, after these accounts were made.
+    /// This refusal, after the accounts `made` were made.
     pub(super) fn after(self, made: &str) -> Self {
         let cause =
             format!("{}; before that these accounts were made, and stay: {}", self.cause, one_line(made));
@@ -128,12 +128,12 @@ impl Problem {
             .cured_by(format!("the API is at {base}{}", super::BASE))
     }
 
-    /// What was asked is done in part.
+    /// The request was carried out in part.
     pub(super) fn failed(cause: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", cause)
     }
 
-    /// Whether the request has a right is not known.
+    /// It is not known at the moment whether the request has a right.
     pub(super) fn not_known(why: &NotKnown) -> Self {
         match why {
             NotKnown::Away => Self::away("the store does not answer"),
@@ -141,7 +141,7 @@ impl Problem {
         }
     }
 
-    /// What would answer cannot be reached.
+    /// A part that has to answer cannot be reached.
     pub(super) fn away(cause: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", cause).cured_by("ask again in a minute")
     }
@@ -169,7 +169,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// Whose matter an error is, as a status.
+/// The status of an error, by who can mend it, and its word for programs.
 fn kind(error: &Error) -> (StatusCode, &'static str) {
     match error {
         Error::NoAccount { .. }

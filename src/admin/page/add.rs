@@ -25,7 +25,7 @@ use crate::surface::cures::causes;
 const PASSWORD: &str = "default";
 /// The most new accounts whose links are shown: each link is written to the audit trail.
 const MOST_LINKS: usize = 500;
-/// A table that is judged and made within the time of an answer.
+/// The longest table: it is checked, and its accounts are made, within the time of one answer.
 const MOST: usize = 5000;
 
 pub(super) async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Response {
@@ -59,7 +59,7 @@ async fn made(
     Ok(make_all(installation, judged, password).await)
 }
 
-/// The file, or what was typed.
+/// The text of the file, or of the field.
 fn table(fields: &Fields) -> &str {
     match fields.one("file") {
         "" => fields.one("table"),

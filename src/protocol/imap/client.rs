@@ -22,7 +22,7 @@ use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, sasl};
 use crate::wire::Buffer;
 use literal::{OwedAnswer, Refused};
 
-/// The dialogue's state.
+/// The dialogue with a mail program.
 #[derive(Debug)]
 pub struct Dialogue {
     channel: Channel,
@@ -41,7 +41,7 @@ enum State {
     New,
     /// Between commands, or within one.
     Command,
-    /// Drops so many bytes of a refused literal and the rest of its command, then answers.
+    /// Drops the `left` bytes of a refused literal and the rest of its command, then answers.
     Discard { left: u64, answer: OwedAnswer },
     /// An AUTHENTICATE exchange waits for a line.
     Sasl { tag: Vec<u8>, expects: Expects },

@@ -27,7 +27,7 @@ use crate::wire::Buffer;
 const CODES: [&str; 2] = ["RESP-CODES", "AUTH-RESP-CODE"];
 const STLS_FIRST: &str = "Say STLS first: passwords are not read in cleartext here";
 
-/// The dialogue's state.
+/// The dialogue with a client.
 #[derive(Debug)]
 pub struct Dialogue {
     channel: Channel,

@@ -147,7 +147,7 @@ pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
     judged(text, heard, known(text).or_else(|| by_code(text)).unwrap_or((Verdict::Token, TOKEN)))
 }
 
-/// The same for a user name that begins with `recent:`: the provider may not know that prefix.
+/// Like [`refused`], for a user name that begins with `recent:`, a prefix that the provider may not know.
 pub(super) fn refused_recent(text: &[u8], heard: Heard) -> Refusal {
     match refused(text, heard) {
         Refusal::Token(said) => Refusal::Token(Said { advice: OF_RECENT, ..said }),

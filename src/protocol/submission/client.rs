@@ -27,7 +27,7 @@ use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Promises};
 use crate::wire::Buffer;
 
-/// The dialogue's state.
+/// The dialogue with a sender.
 #[derive(Debug)]
 pub struct Dialogue {
     channel: Channel,
@@ -35,9 +35,9 @@ pub struct Dialogue {
     promises: Arc<Promises>,
     /// Whether the client's address stands for an account.
     is_device: bool,
-    /// Its last MAIL was refused: what it pipelined behind that is refused in the same way.
+    /// The device's last MAIL was refused: commands that it pipelined behind MAIL are refused in the same way.
     mail_refused: bool,
-    /// It has said MAIL before STARTTLS.
+    /// The device has sent MAIL before STARTTLS.
     mail_in_clear: bool,
     state: State,
     search: LineSearch,

@@ -26,8 +26,8 @@ impl Dialogue {
         }
     }
 
-    /// On a STARTTLS listener a device gets 530, too, as RFC 3207 §4 has it: it was told of STARTTLS, and a 4xx code
-    /// would have it send the same envelope in cleartext again and again.
+    /// Refuses MAIL before a login. On a STARTTLS listener a device gets 530, too (RFC 3207 §4): with a 4xx code it
+    /// would send the same envelope in cleartext again and again.
     pub(super) fn refuse_mail(&mut self, outbox: &mut Buffer) {
         self.mail_in_clear = self.is_device && self.channel == Channel::StartTls;
         let text = match self.channel {
@@ -45,7 +45,7 @@ impl Dialogue {
         write_reply(outbox, "250 2.0.0", "Flushed");
     }
 
-    /// What a device says without a MAIL that goes up.
+    /// Refuses a command of a device that has no accepted MAIL before it.
     pub(super) fn refuse_recipient(&self, outbox: &mut Buffer) {
         match self.mail_refused {
             true => write_reply(outbox, "451 4.7.0", "MAIL was refused; try again later"),
