@@ -164,7 +164,7 @@ impl Refusal {
             ),
             Self::Credential(error) => Denial::new(Code::ContactAdmin, error.to_string()),
             Self::Violation { .. } | Self::Closed | Self::Io(_) => {
-                Denial::new(Code::Unavailable, "The mail provider cannot be reached; try again later")
+                Denial::new(Code::Unavailable, "The mail provider cannot be reached; wait and try again later")
             }
             Self::NotAsked => Denial::new(Code::ServerBug, "The proxy lost its place; please report this"),
         }

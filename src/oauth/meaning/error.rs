@@ -98,7 +98,7 @@ impl TokenError {
             error: None,
             description: None,
             meaning: meaning.into(),
-            cure: Cure::wait("nothing is lost; try again later"),
+            cure: Cure::wait("nothing is lost; wait and try again later"),
             status,
         };
         Self::Passing { retry_after: None, refusal: Box::new(refusal) }
