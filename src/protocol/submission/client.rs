@@ -14,6 +14,7 @@
 
 mod answers;
 mod auth;
+mod device;
 
 use std::sync::Arc;
 
@@ -121,6 +122,14 @@ impl ClientDialogue for Dialogue {
         }
     }
 
+    fn awaits_header(&self, inbox: &[u8]) -> bool {
+        self.meter.awaits_header(inbox)
+    }
+
+    fn no_header(&mut self) {
+        self.meter.no_header();
+    }
+
     fn client_called(&self) -> Option<&str> {
         self.called.as_deref()
     }
@@ -160,10 +169,7 @@ impl ClientDialogue for Dialogue {
     }
 
     fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
-        match self.limit("it sent more at once than is held before a login", outbox) {
-            Event::End(end) => end,
-            _ => DialogueEnd::Closed,
-        }
+        self.limit("it sent more at once than is held before a login", outbox)
     }
 
     fn accepted(&mut self) {
@@ -202,15 +208,6 @@ impl Dialogue {
         matches!(self.state, State::Mail)
     }
 
-    /// Drops the line of a refused MAIL, which must not be read a second time.
-    fn drop_line(&mut self, inbox: &mut Buffer) {
-        if let Some(end) = self.search.next(inbox) {
-            self.meter.take(end);
-            inbox.consume(end);
-        }
-        self.state = State::Command;
-    }
-
     /// Reads one line, or waits for the rest of it.
     fn line(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         match self.meter.begins(self.channel, inbox) {
@@ -221,7 +218,7 @@ impl Dialogue {
         let end = match self.meter.line(&mut self.search, inbox) {
             Ok(Some(end)) => end,
             Ok(None) => return Some(Event::More),
-            Err(what) => return Some(self.limit(what, outbox)),
+            Err(what) => return Some(Event::End(self.limit(what, outbox))),
         };
         let line = trim_end(inbox.get(..end).unwrap_or_default());
         let event = match std::mem::replace(&mut self.state, State::Command) {
@@ -252,7 +249,7 @@ impl Dialogue {
             return Some(self.end(DialogueEnd::Http("a submission port")));
         }
         if let Err(what) = self.meter.command() {
-            return Some(self.limit(what, outbox));
+            return Some(Event::End(self.limit(what, outbox)));
         }
         match command::parse(line) {
             Command::Ehlo(name) => {
@@ -287,9 +284,10 @@ impl Dialogue {
         None
     }
 
-    fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Event {
+    fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> DialogueEnd {
         write_reply(outbox, "421 4.7.0", "Too much before login");
-        self.end(DialogueEnd::Limit(what))
+        self.state = State::End;
+        DialogueEnd::Limit(what)
     }
 
     fn end(&mut self, end: DialogueEnd) -> Event {

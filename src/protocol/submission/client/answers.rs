@@ -45,14 +45,6 @@ impl Dialogue {
         write_reply(outbox, "250 2.0.0", "Flushed");
     }
 
-    /// What a device says without a MAIL that goes up.
-    pub(super) fn refuse_recipient(&self, outbox: &mut Buffer) {
-        match self.mail_refused {
-            true => write_reply(outbox, "451 4.7.0", "MAIL was refused; try again later"),
-            false => write_reply(outbox, "503 5.5.1", "Say MAIL first"),
-        }
-    }
-
     pub(super) fn start_tls(&mut self, outbox: &mut Buffer) -> Option<Event> {
         match self.channel {
             Channel::StartTls => {
