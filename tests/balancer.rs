@@ -180,7 +180,10 @@ async fn a_reset_before_the_first_byte_is_a_health_check_and_means_nothing() {
     reset(serving.submission_of("tls"));
     serving.logs("127.0.0.1 closed the connection without a word").await;
     let (_, log) = serving.stop().await;
-    assert!(!log.contains("does not trust the certificate") && !log.contains("the connection failed"), "{log}");
+    assert!(
+        !log.contains("does not trust the certificate") && !log.contains("the connection failed"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

@@ -53,7 +53,8 @@ impl Provider {
     /// The warning about `prompt` values that ask for a new consent at each sign-in.
     pub(super) fn prompts_in_vain(&self) -> Option<String> {
         let of_url = || {
-            let (_, prompt) = self.authorize_url.as_ref()?.query_pairs().find(|(name, _)| name == "prompt")?;
+            let (_, prompt) =
+                self.authorize_url.as_ref()?.query_pairs().find(|(name, _)| name == "prompt")?;
             Some(("authorize_url", prompt.into_owned()))
         };
         let of_params = self.authorize_params.get("prompt");
@@ -177,7 +178,8 @@ mod tests {
             ("auth.acme.example", "consent", false),
         ] {
             let url = format!("https://{host}/corp.example/v2.0/authorize?prompt={prompt}");
-            let more = format!("authorize_url = \"{url}\"\ntoken_url = \"https://{host}/corp.example/token\"\n");
+            let more =
+                format!("authorize_url = \"{url}\"\ntoken_url = \"https://{host}/corp.example/token\"\n");
             let table = by_issuer("corp", &format!("https://{host}/corp.example/v2.0"), &more);
             let warning = provider(&table).prompts_in_vain();
             assert_eq!(warning.is_some(), warned, "{table}");

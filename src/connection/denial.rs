@@ -97,14 +97,21 @@ pub(super) fn device(bar: DeviceBar, account: &str, messages_per_hour: u32) -> D
 
 pub(super) fn store_failed(error: &StoreError) -> Denial {
     if let StoreError::Away(_) = error {
-        let text = "The mail proxy does not reach its database; nothing is lost, wait and try again in a moment";
+        let text =
+            "The mail proxy does not reach its database; nothing is lost, wait and try again in a moment";
         return Denial::new(Code::Unavailable, text);
     }
-    Denial::new(Code::ServerBug, "The mail proxy cannot read its store; its log says why, and a login has to wait")
+    Denial::new(
+        Code::ServerBug,
+        "The mail proxy cannot read its store; its log says why, and a login has to wait",
+    )
 }
 
 pub(super) fn busy() -> Denial {
-    Denial::new(Code::Unavailable, "The mail proxy is busy verifying passwords; wait and try again in a moment")
+    Denial::new(
+        Code::Unavailable,
+        "The mail proxy is busy verifying passwords; wait and try again in a moment",
+    )
 }
 
 /// The greeting of a connection beyond the limit.

@@ -99,10 +99,7 @@ fn unfinished(at: &[&str; 4], file: &DeviceFile) -> Problem {
     .into_iter()
     .filter_map(|(lacks, line)| lacks.then_some(line))
     .collect();
-    let message = format!(
-        "an address stands for an account, and this device lacks {}",
-        lacking.join(", ")
-    );
+    let message = format!("an address stands for an account, and this device lacks {}", lacking.join(", "));
     Problem::at(*at, message).hint("write the device's address and the account in whose name it sends")
 }
 

@@ -18,9 +18,9 @@ mod device;
 
 use std::sync::Arc;
 
+use self::device::Follows;
 use super::command::{self, Command};
 use super::reply::{NAME, write_deferral, write_denial, write_end, write_reply};
-use crate::protocol::called::called;
 use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::{LineSearch, is_http, trim_end};
 use crate::protocol::meter::{Begins, Meter};
@@ -38,6 +38,8 @@ pub struct Dialogue {
     is_device: bool,
     /// Its last MAIL was refused: what it pipelined behind that is refused in the same way.
     mail_refused: bool,
+    /// What it sends next, if it sends without waiting for answers.
+    follows: Follows,
     /// It has said MAIL before STARTTLS.
     mail_in_clear: bool,
     state: State,
@@ -76,6 +78,7 @@ impl ClientDialogue for Dialogue {
             promises: Arc::default(),
             is_device: false,
             mail_refused: false,
+            follows: Follows::default(),
             mail_in_clear: false,
             state: State::New,
             search: LineSearch::default(),
@@ -213,6 +216,7 @@ impl Dialogue {
         match self.meter.begins(self.channel, inbox) {
             Begins::Foreign(end) => return Some(self.end(end)),
             Begins::Unclear => return Some(Event::More),
+            Begins::Ours if self.is_chunk(inbox) => return Some(self.end_blind(outbox)),
             Begins::Ours => {}
         }
         let end = match self.meter.line(&mut self.search, inbox) {
@@ -237,12 +241,6 @@ impl Dialogue {
         }
     }
 
-    fn named(&mut self, argument: &[u8]) {
-        self.name = command::domain(argument);
-        self.called = called(&[argument]);
-        self.mail_refused = false;
-    }
-
     fn command(&mut self, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
         if is_http(line) {
             write_reply(outbox, "554 5.7.0", "This is a mail submission server");
@@ -251,7 +249,11 @@ impl Dialogue {
         if let Err(what) = self.meter.command() {
             return Some(Event::End(self.limit(what, outbox)));
         }
-        match command::parse(line) {
+        let command = command::parse(line);
+        if self.is_body(&command) {
+            return Some(self.end_blind(outbox));
+        }
+        match command {
             Command::Ehlo(name) => {
                 self.named(name);
                 self.greet(outbox);
@@ -275,10 +277,10 @@ impl Dialogue {
                 self.state = State::Mail;
                 return Some(Event::Send);
             }
-            Command::AfterLogin if self.is_device && self.channel != Channel::StartTls => {
-                self.refuse_recipient(outbox);
+            Command::AfterLogin(command) if self.is_device && self.channel != Channel::StartTls => {
+                self.refuse_recipient(command, outbox);
             }
-            Command::Mail | Command::AfterLogin => self.refuse_mail(outbox),
+            Command::Mail | Command::AfterLogin(_) => self.refuse_mail(outbox),
             Command::Unknown => write_reply(outbox, "500 5.5.1", "Unknown command"),
         }
         None

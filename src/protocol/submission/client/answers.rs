@@ -2,11 +2,20 @@
 
 use super::{Dialogue, State};
 use crate::protocol::Channel;
+use crate::protocol::called::called;
 use crate::protocol::dialogue::Event;
+use crate::protocol::submission::command;
 use crate::protocol::submission::reply::{NAME, write_reply};
 use crate::wire::Buffer;
 
 impl Dialogue {
+    /// The client has named itself, which begins its session anew.
+    pub(super) fn named(&mut self, argument: &[u8]) {
+        self.name = command::domain(argument);
+        self.called = called(&[argument]);
+        self.mail_refused = false;
+    }
+
     /// The reply to EHLO: what every configured provider supports, because the client's is not known yet.
     pub(super) fn greet(&self, outbox: &mut Buffer) {
         let own = match self.channel {
