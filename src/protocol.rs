@@ -37,6 +37,7 @@ use crate::wire::{Stream, Wire};
 pub use denial::{Code, Denial, TEXT_LIMIT, plain_text};
 pub use door::Door;
 pub use end::DialogueEnd;
+pub(crate) use end::is_hang_up;
 pub use limits::{Channel, Limits};
 pub use promises::Promises;
 pub use refusal::{Advice, Answers, MendedBy, NotListed, Refusal, Said};

@@ -67,6 +67,8 @@ impl<P: Protocol> Connection<P> {
         let patience = deadline.min(Instant::now() + SILENCE);
         let not_tls = match timeout_at(patience, FirstBytes::peek(&tcp)).await {
             Err(_) => Some(AcceptError::Silent),
+            // Only the first look shows a reset; to a second one the connection has ended in order.
+            Ok(Ok(FirstBytes::None)) => return Some(Err(AcceptError::Probe)),
             Ok(Ok(FirstBytes::Text)) => Some(AcceptError::PlaintextClient),
             Ok(_) => None,
         };
@@ -103,7 +105,7 @@ fn abort(error: &AcceptError) -> Abort {
     match error {
         AcceptError::PlaintextClient | AcceptError::ProxyHeader => Abort::WrongProtocol,
         AcceptError::Silent => Abort::TooLate,
-        AcceptError::Io(_) | AcceptError::Vanished => Abort::Vanished,
+        AcceptError::Io(_) | AcceptError::Vanished | AcceptError::Probe => Abort::Vanished,
         _ => Abort::Tls,
     }
 }

@@ -163,9 +163,10 @@ impl Refusal {
                 "The mail provider offers no OAuth sign-in that is configured here",
             ),
             Self::Credential(error) => Denial::new(Code::ContactAdmin, error.to_string()),
-            Self::Violation { .. } | Self::Closed | Self::Io(_) => {
-                Denial::new(Code::Unavailable, "The mail provider cannot be reached; try again later")
-            }
+            Self::Violation { .. } | Self::Closed | Self::Io(_) => Denial::new(
+                Code::Unavailable,
+                "The mail provider cannot be reached; wait and try again later",
+            ),
             Self::NotAsked => Denial::new(Code::ServerBug, "The proxy lost its place; please report this"),
         }
     }

@@ -12,7 +12,8 @@ use super::sasl::{self, Challenge, Mechanism};
 use super::{Advice, Answers, Door, Refusal, Said};
 use crate::wire::Buffer;
 
-pub(super) const UNAVAILABLE: Advice = Advice::person("The mail provider is busy or down", "try again later");
+pub(super) const UNAVAILABLE: Advice =
+    Advice::person("The mail provider is busy or down", "wait and try again later");
 pub(super) const WEB_LOGIN: Advice = Advice::person(
     "The mail provider wants you to sign in with a browser first",
     "sign in there and try again",

@@ -137,11 +137,15 @@ impl FirstBytes {
         }
     }
 
-    /// Waits for the first bytes of `tcp` without taking them.
+    /// Waits for the first bytes of `tcp` without taking them. A reset before them is no byte, too: port scanners and
+    /// health checks end a connection so.
     pub async fn peek(tcp: &TcpStream) -> std::io::Result<Self> {
         let mut bytes = [0; PEEKED];
-        let length = tcp.peek(&mut bytes).await?;
-        Ok(Self::of(bytes.get(..length).unwrap_or_default()))
+        match tcp.peek(&mut bytes).await {
+            Ok(length) => Ok(Self::of(bytes.get(..length).unwrap_or_default())),
+            Err(error) if is_reset(&error) => Ok(Self::None),
+            Err(error) => Err(error),
+        }
     }
 
     fn expect_tls(self) -> Result<(), AcceptError> {
@@ -154,6 +158,11 @@ impl FirstBytes {
             Self::Text => Err(AcceptError::PlaintextClient),
         }
     }
+}
+
+fn is_reset(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
 }
 
 /// A method, a blank and a target. `GET NOOP` is IMAP with an unlucky tag, `GET /` is not.

@@ -97,6 +97,10 @@ impl Circuit {
 impl RequestPermit<'_> {
     /// Records the outcome of the request; no error means that it brought a token.
     pub(super) fn report(self, error: Option<&TokenError>) {
+        // Nothing was sent, so the endpoint's state is as unknown as before.
+        if error.is_some_and(TokenError::is_local) {
+            return;
+        }
         let mut circuit = self.endpoint.circuit();
         match error.and_then(trouble_of_all) {
             None => *circuit = Circuit { probing: circuit.probing, ..Circuit::default() },

@@ -149,6 +149,8 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
         TokenError::NeedsAdministrator(_) if error.awaits_consent() => {
             (GrantState::WaitingForAdministrator, MISCONFIGURED_PAUSE)
         }
+        // Nothing was sent. Another program may renew the file at any moment, so the next login reads it again.
+        _ if error.is_local() => (GrantState::Misconfigured, Duration::ZERO),
         TokenError::NeedsAdministrator(_) => (GrantState::Misconfigured, MISCONFIGURED_PAUSE),
         TokenError::Passing { retry_after, .. } => {
             let asked = retry_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(Duration::ZERO);
@@ -157,7 +159,7 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
     };
     tracing::warn!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), state = state.name(), "no token: {}", trouble.cause);
     grant.state = state;
-    grant.retry_at = Some(now.saturating_add(pause));
+    grant.retry_at = (pause > Duration::ZERO).then(|| now.saturating_add(pause));
     grant.trouble = Some(trouble);
     match lease.inner.store.update_grant(&grant).await {
         Ok(_) => lease.is_over(),

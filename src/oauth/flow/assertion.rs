@@ -14,9 +14,9 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use time::OffsetDateTime;
-use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroizing;
 
+use super::key_file;
 use crate::oauth::TokenError;
 use crate::oauth::meaning::text;
 use crate::secret::Secret;
@@ -29,11 +29,8 @@ const KEY: &str = "client_assertion_file";
 
 /// The assertion in `path`; an error if it has expired at `now`.
 pub(in crate::oauth) async fn read(path: &Path, now: OffsetDateTime) -> Result<Secret, TokenError> {
-    let mut content = Zeroizing::new(Vec::new());
-    let file = tokio::fs::File::open(path).await;
-    let file = file.map_err(|error| unusable(path, &format!("cannot be read: {error}")))?;
-    let read = file.take(LONGEST).read_to_end(&mut content).await;
-    read.map_err(|error| unusable(path, &format!("cannot be read: {error}")))?;
+    let read = key_file::read(path, LONGEST).await;
+    let content = read.map_err(|error| unusable(path, &format!("cannot be read: {error}")))?;
     let assertion = std::str::from_utf8(&content).unwrap_or_default().trim();
     if content.iter().all(u8::is_ascii_whitespace) {
         return Err(unusable(path, "is empty"));
@@ -130,6 +127,13 @@ mod tests {
             }
         }
         let now = OffsetDateTime::UNIX_EPOCH;
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [directory.path(), &pipe] {
+            let no_file = read(path, now).await.unwrap_err();
+            assert!(no_file.to_string().contains("it is no regular file"), "{no_file}");
+        }
         let missing = read(Path::new("/nonexistent/assertion"), now).await.unwrap_err();
         assert!(missing.to_string().contains("/nonexistent/assertion cannot be read"), "{missing}");
         assert!(matches!(missing, TokenError::NeedsAdministrator(_)), "it costs no grant");

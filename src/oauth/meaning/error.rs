@@ -60,6 +60,11 @@ impl TokenError {
         matches!(self, Self::Passing { .. })
     }
 
+    /// Whether the fault lies in this machine's files or configuration, so that no token was asked for.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::NeedsAdministrator(refusal) if refusal.status.is_none() && refusal.error.is_none())
+    }
+
     /// A local fault that an administrator can fix.
     pub(in crate::oauth) fn local(code: &str, meaning: impl Into<Cow<'static, str>>, cure: Cure) -> Self {
         Self::NeedsAdministrator(Box::new(ProviderRefusal {
@@ -93,7 +98,7 @@ impl TokenError {
             error: None,
             description: None,
             meaning: meaning.into(),
-            cure: Cure::wait("nothing is lost; try again later"),
+            cure: Cure::wait("nothing is lost; wait and try again later"),
             status,
         };
         Self::Passing { retry_after: None, refusal: Box::new(refusal) }

@@ -2,11 +2,20 @@
 
 use super::{Dialogue, State};
 use crate::protocol::Channel;
+use crate::protocol::called::called;
 use crate::protocol::dialogue::Event;
+use crate::protocol::submission::command;
 use crate::protocol::submission::reply::{NAME, write_reply};
 use crate::wire::Buffer;
 
 impl Dialogue {
+    /// The client has named itself, which begins its session anew.
+    pub(super) fn named(&mut self, argument: &[u8]) {
+        self.name = command::domain(argument);
+        self.called = called(&[argument]);
+        self.mail_refused = false;
+    }
+
     /// The reply to EHLO: what every configured provider supports, because the client's is not known yet.
     pub(super) fn greet(&self, outbox: &mut Buffer) {
         let own = match self.channel {
@@ -43,14 +52,6 @@ impl Dialogue {
     pub(super) fn reset(&mut self, outbox: &mut Buffer) {
         self.mail_refused = false;
         write_reply(outbox, "250 2.0.0", "Flushed");
-    }
-
-    /// Refuses a command of a device that has no accepted MAIL before it.
-    pub(super) fn refuse_recipient(&self, outbox: &mut Buffer) {
-        match self.mail_refused {
-            true => write_reply(outbox, "451 4.7.0", "MAIL was refused; try again later"),
-            false => write_reply(outbox, "503 5.5.1", "Say MAIL first"),
-        }
     }
 
     pub(super) fn start_tls(&mut self, outbox: &mut Buffer) -> Option<Event> {
