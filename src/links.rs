@@ -10,7 +10,7 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 use crate::config::{Admin, AdminAddress};
-use crate::secret::{Sealer, Secret, random_bytes};
+use crate::secret::{Sealer, Secret, random_bytes, sha256};
 use crate::store::{Id, Linked, SignInLink, Store, StoreError, fold};
 
 /// The letters of a token, which a double click selects as one word: five bits each.
@@ -189,7 +189,7 @@ fn new_token() -> Secret {
 
 /// A token is random, so a plain hash hides it.
 fn hash(token: &str) -> Vec<u8> {
-    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes()).as_ref().to_vec()
+    sha256(token.as_bytes()).to_vec()
 }
 
 #[cfg(test)]

@@ -228,6 +228,8 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// The key under which the answer to the sign-in with this `state` is stored; `state` itself is not stored.
 pub fn answer_key(state: &str) -> String {
     use base64::Engine as _;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes());
-    format!("answer/{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest))
+    format!(
+        "answer/{}",
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(crate::secret::sha256(state.as_bytes()))
+    )
 }

@@ -6,7 +6,6 @@
 
 pub(super) mod error;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
 use self::error::ApiTokenError;
@@ -14,8 +13,8 @@ use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
 use super::passwords::check_name;
-use crate::secret::{Secret, random_text, same_bytes};
-use crate::store::{API_TOKEN_HASH, ApiToken, Store, StoreError};
+use crate::secret::{Secret, random_text, same_bytes, sha256};
+use crate::store::{ApiToken, Store, StoreError};
 
 /// The beginning of each token, by which people and scanners of leaked secrets recognise it.
 const BEGINNING: &str = "iop_";
@@ -37,7 +36,7 @@ pub(crate) async fn create(
     let token = Secret::new(format!("{BEGINNING}{}", random_text::<32>()));
     let row = ApiToken {
         name: name.to_owned(),
-        hash: hash(token.expose()),
+        hash: sha256(token.expose().as_bytes()),
         read_only,
         created_at: OffsetDateTime::now_utc(),
         last_used_at: None,
@@ -65,7 +64,7 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<()
 
 /// The token with this `text`, if there is one; notes the use.
 pub(crate) async fn recognise(store: &dyn Store, text: &str) -> Result<Option<ApiToken>, StoreError> {
-    let (hash, now) = (hash(text), OffsetDateTime::now_utc());
+    let (hash, now) = (sha256(text.as_bytes()), OffsetDateTime::now_utc());
     let mut found = None;
     for token in store.api_tokens().await? {
         if same_bytes(&token.hash, &hash) {
@@ -79,10 +78,4 @@ pub(crate) async fn recognise(store: &dyn Store, text: &str) -> Result<Option<Ap
         tracing::warn!("that the API token {:?} was used cannot be stored: {error}", token.name);
     }
     Ok(found)
-}
-
-fn hash(token: &str) -> [u8; API_TOKEN_HASH] {
-    let mut hash = [0; API_TOKEN_HASH];
-    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    hash
 }

@@ -8,13 +8,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
 use super::error::Error;
 use crate::connection::LiveSession;
 use crate::secret::{Sealer, random_text};
 use crate::store::{Actor, Instance, InstanceAnswer, Question, Store, StoreError};
+use crate::text::rfc3339;
 
 /// How long a command waits for the instances.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,13 +41,12 @@ pub(crate) struct SessionRow {
 
 impl SessionRow {
     pub(crate) fn of(session: &LiveSession) -> Self {
-        let since = session.since.replace_nanosecond(0).unwrap_or(session.since);
         Self {
             id: session.id.clone(),
             account: session.account.clone(),
             protocol: session.door.name().to_owned(),
             from: session.from.to_string(),
-            since: since.format(&Rfc3339).unwrap_or_default(),
+            since: rfc3339(session.since),
             password: session.password.clone(),
             client_id: session.client.clone(),
             bytes_up: session.up(),

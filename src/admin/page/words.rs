@@ -3,8 +3,7 @@
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 
 use super::frame::{Frame, text, token};
 use crate::admin::said::Said;
@@ -15,7 +14,7 @@ use crate::config::Door;
 use crate::control::grants::{Overview, State};
 use crate::secret::Secret;
 use crate::store::{GrantState, takes_consent};
-use crate::text::utc;
+use crate::text::{rfc3339, utc};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// The address of the page of the account called `name`.
@@ -43,8 +42,7 @@ pub(super) async fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said)
 
 /// A time relative to `now`, such as "3 hours ago", with the exact time as a tooltip.
 pub(super) fn when(at: OffsetDateTime, now: OffsetDateTime) -> Markup {
-    let at = at.to_offset(UtcOffset::UTC).replace_nanosecond(0).unwrap_or(at);
-    html! { time datetime=(at.format(&Rfc3339).unwrap_or_default()) title=(utc(at)) { (relative(at, now)) } }
+    html! { time datetime=(rfc3339(at)) title=(utc(at)) { (relative(at, now)) } }
 }
 
 fn relative(at: OffsetDateTime, now: OffsetDateTime) -> String {
