@@ -3,8 +3,8 @@
 //! AUTHENTICATIONFAILED makes mail programs ask for another password, so it means a wrong password only. `[ALERT]`
 //! makes them show the text, so it is for causes on which the user has to act.
 //!
-//! A text about a cause that passes says "wait": fetchmail takes an `-ERR` before the login for a wrong password, and
-//! mails the user about it, unless the line has that word.
+//! A text about a temporary cause contains the word "wait". Without that word, fetchmail takes an `-ERR` before the
+//! login for a wrong password, and mails the user about it.
 
 use std::time::Duration;
 
@@ -133,7 +133,7 @@ pub(super) fn silent_provider(provider: &Provider, server: &Endpoint, has_token:
     Denial::new(Code::Unavailable, text)
 }
 
-/// A cause that passes, in words that may not yet say so.
+/// The denial for a temporary cause, whose text gets the word "wait" if it lacks it.
 fn passing(text: String) -> Denial {
     let wait = if text.contains("wait") { "" } else { "; wait and try again later" };
     Denial::new(Code::Unavailable, format!("{text}{wait}"))
@@ -174,8 +174,8 @@ pub(super) fn no_token(failure: &TokenFailure, authorize: &str) -> Denial {
     }
 }
 
-/// A person's consent at `link` mends the account. The link comes first, with blanks around it, so that a double click
-/// selects it; the cause is left out where a line would get too long, and then the command.
+/// The text for an account that needs a person's consent at `link`. The link comes first, with blanks around it, so
+/// that a double click selects it. If the line gets too long, the cause is left out, and then the command.
 pub(super) fn sign_in_again(link: &str, authorize: &str, cause: &str) -> Denial {
     let shortest = format!("Sign in again: {link}");
     let shorter = format!("{shortest} (or run: {authorize})");

@@ -74,7 +74,7 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
         }
         addresses.push(address);
     }
-    // Behind the conditions for cleartext: only one mistake of a listener is told at once.
+    // After the conditions for cleartext: only one mistake of a listener is reported at once.
     let access = access::access(index, protocol, file)?;
     Ok(Listener { protocol, addresses, security: file.security, access, is_default: false })
 }
