@@ -152,6 +152,7 @@ impl Refusal {
             // Not AUTHENTICATIONFAILED: the app password is right, and typing another one does not help.
             Self::Token(said) => advised(Code::AuthorizationFailed, said),
             Self::Connections(said) => advised(Code::InUse, said),
+            Self::Throttled { said, .. } if said.names_login_delay() => advised(Code::LoginDelay, said),
             Self::Throttled { said, .. } | Self::Unavailable(said) => advised(Code::Unavailable, said),
             Self::Disabled(said) => advised(Code::ContactAdmin, said).alert(),
             Self::WebLogin { url: None, said } => advised(Code::WebLogin, said).alert(),
@@ -191,6 +192,13 @@ impl Said {
         let challenge =
             self.challenge.as_ref().map_or(String::new(), |challenge| format!(" (challenge: {challenge})"));
         format!("\"{}\"{}{challenge}; {}", self.text, self.answers, self.advice.cause)
+    }
+
+    /// Whether the text begins with the response code of a login that came too soon (RFC 2449 §8.1.1).
+    fn names_login_delay(&self) -> bool {
+        const CODE: &str = "[LOGIN-DELAY";
+        let begins = self.text.get(..CODE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(CODE));
+        begins && self.text.get(CODE.len()..).is_some_and(|rest| rest.starts_with([']', '/']))
     }
 
     /// Cause and cure, in the form stored with the account.
