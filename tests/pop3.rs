@@ -357,6 +357,29 @@ async fn a_provider_that_asks_for_a_longer_pause_is_quoted_with_its_code() {
 }
 
 #[tokio::test]
+async fn a_provider_that_hangs_up_behind_its_challenge_has_refused_the_token() {
+    let site = site(Flavour::Gmail).await;
+    let settings = site.authorize(ALICE).await;
+    let controls = site.sandbox.controls();
+    let serving = site.serve().await;
+    let challenge = format!("+ {}", STANDARD.encode(r#"{"status":"400","schemes":"Bearer"}"#));
+    let refreshes = controls.stats().token_requests;
+    controls.next_pop3(Pop3Step::Token, StepFault::ReplyAndClose(vec![challenge.clone()]));
+    let mut client = serving.pop3().await;
+    assert!(log_in(&mut client, &settings).await.starts_with("+OK"), "with a fresh token");
+    assert_eq!(controls.stats().token_requests, refreshes + 1);
+    for _ in 0..2 {
+        controls.next_pop3(Pop3Step::Token, StepFault::ReplyAndClose(vec![challenge.clone()]));
+    }
+    let mut client = serving.pop3().await;
+    let answer = log_in(&mut client, &settings).await;
+    assert!(
+        answer.starts_with("-ERR [AUTH] ") && answer.contains("authorise the account again"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_a_person_must_mend_has_cause_and_cure_in_one_line() {
     let site = site(Flavour::Gmail).await;
     let settings = site.authorize(ALICE).await;
