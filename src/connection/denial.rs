@@ -91,6 +91,14 @@ pub(super) fn device(bar: DeviceBar, account: &str, messages_per_hour: u32) -> D
             );
             return Denial::new(Code::Limit, text);
         }
+        DeviceBar::TooOften(wait) => {
+            let minutes = wait.whole_minutes().max(0) + 1;
+            let text = format!(
+                "This device has begun far more sessions within an hour than the {messages_per_hour} messages that it may send; \
+                 try again in {minutes} min"
+            );
+            return Denial::new(Code::Limit, text);
+        }
     };
     Denial::new(Code::ContactAdmin, text)
 }
