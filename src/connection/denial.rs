@@ -132,6 +132,14 @@ pub(super) fn tls_only() -> Denial {
     Denial::new(Code::PrivacyRequired, "This port speaks TLS; set the connection security to SSL/TLS")
 }
 
+/// The greeting where the client's cleartext crossed the network to a load balancer.
+pub(super) fn in_clear() -> Denial {
+    Denial::new(
+        Code::PrivacyRequired,
+        "No password is read here without TLS; set the connection security to SSL/TLS",
+    )
+}
+
 pub(super) fn silent_provider(provider: &Provider, server: &Endpoint, has_token: bool) -> Denial {
     let title = &provider.title;
     let text = match has_token {
