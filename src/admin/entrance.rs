@@ -17,6 +17,8 @@ use super::page;
 use super::site::Site;
 use super::visit::Posted;
 use super::visitors::{NotKnown, is_formed};
+use crate::control::misses::Judged;
+use crate::store::ShortLivedKind;
 
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new().route("/enter/{token}", get(show).post(enter)).route("/leave", post(leave))
@@ -42,10 +44,13 @@ async fn is_invited(site: &Site, token: &str) -> Result<bool, NotKnown> {
 
 /// The store's time for a look at an entrance; `None` if `token` is none. Each costs the store, so both are judged before.
 async fn now(site: &Site, token: &str) -> Result<Option<OffsetDateTime>, NotKnown> {
-    match (is_formed(token), site.visitors.may_find(token)) {
-        (false, _) => Ok(None),
-        (true, false) => Err(NotKnown::TooMany),
-        (true, true) => Ok(Some(site.visitors.now().await?)),
+    if !is_formed(token) {
+        return Ok(None);
+    }
+    match site.visitors.judge(ShortLivedKind::Entrance, token) {
+        Judged::Gone => Ok(None),
+        Judged::TooMany => Err(NotKnown::TooMany),
+        Judged::Look => Ok(Some(site.visitors.now().await?)),
     }
 }
 

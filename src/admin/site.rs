@@ -50,7 +50,7 @@ impl Site {
         let Installation { store, sealer, .. } = running.installation(audit::signal());
         Arc::new(Self {
             running: running.clone(),
-            visitors: Visitors::new(store, sealer),
+            visitors: Visitors::new(store, sealer, running.marks()),
             checks: page::Checks::default(),
             bound: listener.address(),
             is_left: AtomicBool::new(false),

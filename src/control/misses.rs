@@ -1,7 +1,9 @@
-//! Counts the sign-in links that are not known, and apart from them the sign-ins by a link that fail to begin, and the
-//! sessions, entrances and consents that are not there, each of which costs the database a look. Each count
-//! falls with time. Beyond a burst the answer is to wait, which stops a program that tries links or has the proxy ask a
-//! provider again and again, and costs a person nothing: a link that is known and begins a sign-in is not counted.
+//! Bounds what made-up tokens cost the database: links, sessions, entrances, consents and answers that are not there.
+//!
+//! A token with a mark of this installation ([`crate::secret::marks`]) is looked up in any case, but not again once it
+//! was not there. A token without one was made up, or made before there were marks; such tokens are looked up until too
+//! many were not there. So a program that tries tokens leaves the database's connections to logins, and stops no
+//! person. The sign-ins by a link that fail to begin are counted as well, because each asks a provider.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,41 +61,50 @@ fn after_a_miss(empty_at: u64, now: Duration) -> Option<u64> {
 /// More than there are of a kind at one time.
 const REMEMBERED: usize = 512;
 
-/// Judges whether the store is asked for a token: always for one that was found here lately, and for others until too
-/// many were not there. So a program that tries tokens leaves the database's connections to logins, and those who have
-/// a session keep it.
+/// Judges whether the store is asked for a token.
 #[derive(Default)]
 pub(crate) struct Lookups {
     misses: Misses,
-    /// The keys that were found last, which are hashes of tokens.
-    found: Mutex<VecDeque<String>>,
+    /// The keys of the last marked tokens that were not there, which are hashes. They do not come back.
+    gone: Mutex<VecDeque<String>>,
+}
+
+/// The answer of [`Lookups::judge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// Ask the store, and call [`Lookups::missed`] if the token is not there.
+    Look,
+    /// It is not there.
+    Gone,
+    /// Too many without a mark were not there; whether this one is there is not known.
+    TooMany,
 }
 
 impl Lookups {
-    /// Whether the store may be asked for `key`.
-    pub(crate) fn may(&self, key: &str) -> bool {
-        !self.misses.is_full() || self.keys().iter().any(|other| other == key)
+    /// Whether the store is asked for `key`, of a token that has a mark or not.
+    pub(crate) fn judge(&self, key: &str, is_marked: bool) -> Judged {
+        match is_marked {
+            true if self.keys().iter().any(|other| other == key) => Judged::Gone,
+            false if self.misses.is_full() => Judged::TooMany,
+            _ => Judged::Look,
+        }
     }
 
-    /// `key` is there.
-    pub(crate) fn found(&self, key: &str) {
-        let mut keys = self.keys();
-        if keys.iter().any(|other| other == key) {
+    /// `key` was not there.
+    pub(crate) fn missed(&self, key: &str, is_marked: bool) {
+        if !is_marked {
+            self.misses.count();
             return;
         }
+        let mut keys = self.keys();
         if keys.len() >= REMEMBERED {
             keys.pop_front();
         }
         keys.push_back(key.to_owned());
     }
 
-    /// A key was not there.
-    pub(crate) fn missed(&self) {
-        self.misses.count();
-    }
-
     fn keys(&self) -> MutexGuard<'_, VecDeque<String>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,18 +126,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_that_was_found_is_looked_up_although_many_others_are_not_there() {
+    async fn a_marked_key_is_looked_up_once_although_many_others_are_not_there() {
         let lookups = Lookups::default();
-        lookups.found("session");
-        assert!(lookups.may("session") && lookups.may("another"));
         for _ in 0..BURST {
-            assert!(lookups.may("another"));
-            lookups.missed();
+            assert_eq!(lookups.judge("made up", false), Judged::Look);
+            lookups.missed("made up", false);
         }
-        assert!(!lookups.may("another") && lookups.may("session"));
+        assert_eq!(lookups.judge("made up", false), Judged::TooMany);
+        assert_eq!(lookups.judge("session", true), Judged::Look);
         tokio::time::advance(INTERVAL).await;
-        assert!(lookups.may("another"));
-        (0..REMEMBERED).for_each(|number| lookups.found(&number.to_string()));
-        assert!(!lookups.keys().iter().any(|key| key == "session"), "only so many are remembered");
+        assert_eq!(lookups.judge("made up", false), Judged::Look);
+        lookups.missed("session", true);
+        assert_eq!(lookups.judge("session", true), Judged::Gone);
+        (0..REMEMBERED).for_each(|number| lookups.missed(&number.to_string(), true));
+        assert_eq!(lookups.keys().len(), REMEMBERED, "only so many are remembered");
     }
 }

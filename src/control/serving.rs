@@ -148,7 +148,7 @@ impl Prepared {
         let replaced = Replaced { identity: identities, teller: tellers, shared: shared.clone() };
         let company = upkeep::start(&kept, &installation.sealer, &replaced, &supervisor).await;
         upkeep::renew_tokens(&kept, &supervised_doors);
-        let (consents, keeper) = consents::none_yet(installation);
+        let (consents, keeper) = consents::none_yet(installation, kept.marks.clone());
         let receiver = callback.map(|callback| answers::Receiver::new(callback, keeper.clone()).into());
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));

@@ -14,6 +14,7 @@ use crate::control::installation::Installation;
 use crate::links::{self, Dead};
 use crate::oauth::{Received, receive};
 use crate::secret::Secret;
+use crate::secret::marks::Marks;
 use crate::store::{Actor, LoginRecord, fold, takes_consent};
 
 /// The account of a sign-in link.
@@ -47,8 +48,8 @@ impl<E: Into<Error>> From<E> for NoConsent {
 }
 
 /// The consents of a process that begins, and the keeper of answers that knows them.
-pub(super) fn none_yet(installation: &Installation) -> (Arc<Consents>, Keeper) {
-    let consents = Arc::new(Consents::new(installation));
+pub(super) fn none_yet(installation: &Installation, marks: Arc<Marks>) -> (Arc<Consents>, Keeper) {
+    let consents = Arc::new(Consents::new(installation, marks));
     let keeper = Keeper::new(installation, consents.clone().onwards());
     (consents, keeper)
 }

@@ -24,6 +24,7 @@ use crate::control::sessions::{self, Asked, Heard};
 use crate::control::watching::Watcher;
 use crate::events::Teller;
 use crate::secret::Sealer;
+use crate::secret::marks::Marks;
 use crate::shutdown::Supervisor;
 use crate::store::{Actor, Store, StoreError, fold};
 use crate::tls::Identity;
@@ -180,6 +181,11 @@ impl Running {
             actor,
             tokens: Some(self.kept.tokens.clone()),
         }
+    }
+
+    /// The marks of the tokens that people bring.
+    pub(crate) fn marks(&self) -> Arc<Marks> {
+        self.kept.marks.clone()
     }
 
     /// The configuration that was read last.
