@@ -176,11 +176,6 @@ pub fn form(marks: &Marks, token: &str) -> Form {
     }
 }
 
-/// What finds the link with this `token`; it does not tell the token.
-pub fn key_of(token: &str) -> Vec<u8> {
-    hash(token)
-}
-
 /// The account that the link with this `token` belongs to. Every token costs one search, known or not.
 pub async fn find(
     store: &dyn Store,

@@ -32,7 +32,7 @@ use self::upkeep::Replaced;
 use super::answers;
 use super::error::Error;
 use super::installation::Installation;
-use super::misses::Misses;
+use super::misses::{Lookups, Misses};
 use crate::config::Config;
 use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
@@ -172,7 +172,7 @@ impl Prepared {
             receiver,
             keeper,
             consents,
-            misses: Misses::default(),
+            links: Lookups::default(),
             failed: Misses::default(),
             shown: Shown::first(config, identity, acceptors, shared).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),

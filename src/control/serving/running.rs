@@ -19,7 +19,7 @@ use crate::control::audit::{self, Deed};
 use crate::control::consents::Consents;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
-use crate::control::misses::Misses;
+use crate::control::misses::{Lookups, Misses};
 use crate::control::sessions::{self, Asked, Heard};
 use crate::control::watching::Watcher;
 use crate::events::Teller;
@@ -59,7 +59,8 @@ pub(crate) struct Running {
     pub(super) keeper: Keeper,
     /// The consents that began in a browser.
     pub(crate) consents: Arc<Consents>,
-    pub(super) misses: Misses,
+    /// Look-ups of sign-in links.
+    pub(super) links: Lookups,
     /// Sign-ins by a link that could not begin.
     pub(super) failed: Misses,
     pub(super) shown: Mutex<Shown>,
