@@ -25,6 +25,7 @@ use super::visitors::{Visitor, Visitors};
 use super::{again, api, consent, entrance, guard, page, socket, watch};
 use crate::config::AdminAddress;
 use crate::control::Installation;
+use crate::control::api_tokens::Recogniser;
 use crate::control::audit;
 use crate::control::serving::{PageListener, Running};
 use crate::http::{self, Accept, Bounds};
@@ -40,6 +41,7 @@ pub(super) struct Site {
     pub(super) running: Arc<Running>,
     pub(super) visitors: Visitors,
     pub(super) checks: page::Checks,
+    pub(super) recogniser: Recogniser,
     bound: Option<SocketAddr>,
     /// Whether a successor has the address.
     is_left: AtomicBool,
@@ -52,6 +54,7 @@ impl Site {
             running: running.clone(),
             visitors: Visitors::new(store, sealer, running.marks()),
             checks: page::Checks::default(),
+            recogniser: Recogniser::default(),
             bound: listener.address(),
             is_left: AtomicBool::new(false),
         })
