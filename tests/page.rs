@@ -520,3 +520,45 @@ async fn what_the_browser_asks_by_itself_is_the_same_page() {
     page.has("<link rel=\"stylesheet\" href=\"/style.css\">").has("lang=\"en\"").has("Skip to the content");
     serving.stop().await;
 }
+
+#[tokio::test]
+async fn a_form_that_is_sent_twice_is_done_once_and_loses_no_password() {
+    let site = site().await;
+    let (serving, mut browser) = opened(&site).await;
+    let form = async |browser: &mut Browser, account: &str| {
+        let page = browser.get("/add").await;
+        let once =
+            page.body.split("name=\"once\" value=\"").last().unwrap().split('"').next().unwrap().to_owned();
+        [("once", once), ("table", format!("{account},sandbox")), ("passwords", "yes".to_owned())]
+    };
+    let fields = form(&mut browser, "one@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    let (first, second) = tokio::join!(browser.submit("/add", &fields), browser.submit("/add", &fields));
+    let mut shown = Vec::new();
+    for answer in [first, second] {
+        assert_eq!(answer.status, 303, "{answer:?}");
+        let page = browser.get(answer.header("location")).await;
+        page.has("one@example.com").lacks("No account was made");
+        shown.push(page.between("data-label=\"App password\"><code>", "</code>").to_owned());
+    }
+    assert!(shown[0].len() > 10 && shown[0] == shown[1], "{shown:?}");
+
+    // The connection breaks before the answer.
+    let fields = form(&mut browser, "two@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    browser.submit_and_hang_up("/add", &fields).await;
+    let answer = browser.submit("/add", &fields).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let page = browser.get(answer.header("location")).await;
+    page.has("two@example.com").lacks("No account was made");
+    assert!(page.between("data-label=\"App password\"><code>", "</code>").len() > 10, "{page:?}");
+    // Other fields are another act, and so is another form.
+    let mut other = fields.clone();
+    other[1].1 = "three@example.com,sandbox";
+    let answer = browser.submit("/add", &other).await;
+    browser.get(answer.header("location")).await.has("three@example.com");
+    let fields = form(&mut browser, "two@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    browser.submit("/add", &fields).await.has("No account was made");
+    serving.stop().await;
+}

@@ -22,7 +22,7 @@ use tracing::warn;
 use super::said::Said;
 use super::visit::Fields;
 use super::visitors::{Visitor, Visitors};
-use super::{again, api, consent, entrance, guard, page, socket, watch};
+use super::{again, api, consent, entrance, guard, once, page, socket, watch};
 use crate::config::AdminAddress;
 use crate::control::Installation;
 use crate::control::api_tokens::Recogniser;
@@ -41,6 +41,7 @@ pub(super) struct Site {
     pub(super) running: Arc<Running>,
     pub(super) visitors: Visitors,
     pub(super) checks: page::Checks,
+    pub(super) acts: once::Acts,
     pub(super) recogniser: Recogniser,
     bound: Option<SocketAddr>,
     /// Whether a successor has the address.
@@ -54,6 +55,7 @@ impl Site {
             running: running.clone(),
             visitors: Visitors::new(store, sealer, running.marks()),
             checks: page::Checks::default(),
+            acts: once::Acts::default(),
             recogniser: Recogniser::default(),
             bound: listener.address(),
             is_left: AtomicBool::new(false),
@@ -119,6 +121,7 @@ pub(super) fn router(site: &Arc<Site>) -> Router {
     let guarded = Router::new()
         .merge(entrance::routes())
         .merge(page::routes())
+        .route_layer(from_fn_with_state(site.clone(), once::judge))
         .route_layer(from_fn_with_state(site.clone(), guard::judge))
         .with_state(site.clone());
     let by_link = Router::new()

@@ -117,7 +117,7 @@ impl FromRequest<Arc<Site>> for Posted {
 }
 
 /// The fields of a form, which may hold a file. A body of another kind holds none.
-async fn fields(request: Request, site: &Arc<Site>) -> Fields {
+pub(super) async fn fields(request: Request, site: &Arc<Site>) -> Fields {
     let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_owned()).unwrap_or_default();
     if kind.starts_with(b"application/x-www-form-urlencoded") {
         let body = Bytes::from_request(request, site).await.unwrap_or_default();

@@ -1,12 +1,13 @@
 //! What the pages say in several places: times, states, doors, and what mends a trouble.
 
 use axum::response::{IntoResponse, Redirect, Response};
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::frame::{Frame, text, token};
+use crate::admin::once::Led;
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visitors::Visitor;
@@ -30,10 +31,18 @@ pub(super) fn encoded(text: &str) -> String {
 
 /// Leads to `path`, which shows `said` once.
 pub(super) async fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said) -> Response {
-    let shown = said.shown();
-    let Ok(name) = site.visitors.say(visitor, &Secret::new(shown.0.clone())).await else {
+    let led = Led { path: path.to_owned(), said: Secret::new(said.shown().0) };
+    let mut response = show_at(site, visitor, path, &led.said).await;
+    response.extensions_mut().insert(led);
+    response
+}
+
+/// Leads to `path`, which shows `said`, a part of a page, once.
+pub(in crate::admin) async fn show_at(site: &Site, visitor: &Visitor, path: &str, said: &Secret) -> Response {
+    let Ok(name) = site.visitors.say(visitor, said).await else {
         // Said here, because it is said once: a new password is stored, and no one would know it.
-        let frame = Frame { title: "What was done", visitor, part: "/", said: Some(shown), reload: None };
+        let said = Some(PreEscaped(said.expose().to_owned()));
+        let frame = Frame { title: "What was done", visitor, part: "/", said, reload: None };
         return frame.around(&html! { p { a.button href=(path) { "Go on" } } });
     };
     let mark = if path.contains('?') { '&' } else { '?' };
