@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::html;
@@ -15,7 +15,7 @@ use tracing::info;
 
 use super::page;
 use super::site::Site;
-use super::visit::Posted;
+use super::visit::{self, Posted};
 use super::visitors::{NotKnown, is_formed};
 use crate::control::misses::Judged;
 use crate::store::ShortLivedKind;
@@ -54,7 +54,8 @@ async fn now(site: &Site, token: &str) -> Result<Option<OffsetDateTime>, NotKnow
     }
 }
 
-async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Response {
+/// Begins a session. That of the same browser ends: its cookie is replaced, so no one could end it any more.
+async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     let entered = async {
         let Some(now) = now(&site, &token).await? else { return Ok(None) };
         site.visitors.enter(&token, now).await
@@ -64,6 +65,11 @@ async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Resp
         Ok(None) => return used(),
         Err(why) => return page::not_known(&why),
     };
+    if let Ok(Some(before)) = visit::find(&site, &headers).await
+        && site.visitors.leave(&before).await.is_ok()
+    {
+        info!(session = before.session, "the session has ended, because its browser has begun another one");
+    }
     info!(session = visitor.session, user = visitor.opened_by.user, "a person has opened the page");
     let secure = if site.is_https() { "; Secure" } else { "" };
     let cookie = format!("{}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}", site.cookie());

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use maud::{Markup, PreEscaped};
@@ -34,7 +34,26 @@ use crate::store::{Actor, StoreError};
 /// Several people with a browser each, whose connections carry one request. The body is a table of some ten thousand
 /// accounts at most. A revocation waits for a provider.
 const BOUNDS: Bounds =
-    Bounds { connections: 128, body: 1024 * 1024, answer: Duration::from_secs(75), refuse: api::refuse };
+    Bounds { connections: 128, body: 1024 * 1024, answer: Duration::from_secs(75), refuse };
+
+/// The answer to a request that is too large or too slow, in the form of its surface.
+fn refuse(uri: &Uri, status: StatusCode) -> Response {
+    let (title, text) = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => (
+            "Too large",
+            "What was sent is larger than 1 MiB, so nothing was done. Split a table, and send its parts one by one.",
+        ),
+        StatusCode::REQUEST_TIMEOUT => {
+            ("Too slow", "What was sent did not arrive in time, so nothing was done. Try again.")
+        }
+        _ => (
+            "Not over yet",
+            "The answer took too long. What was begun may still be done: look at Activity before you try again.",
+        ),
+    };
+    // The server's own bounds answer without the layer that adds the headers everywhere else.
+    guard::with_headers(api::refuse(uri, status).unwrap_or_else(|| page::notice(status, title, text)))
+}
 
 /// What the routes share.
 pub(super) struct Site {
