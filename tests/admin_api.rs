@@ -140,7 +140,50 @@ async fn security_row_23_without_a_right_nothing_is_read_or_done() {
         assert_eq!(without_token.send("GET", "/accounts", &line, "").await.status, 401, "{line}");
     }
     assert_eq!(without_token.send("GET", &format!("/accounts?token={token}"), "", "").await.status, 401);
+    // A password that a web server in front asks for is no token, and stands in the way of none.
+    let basic = "Authorization: Basic YWxpY2U6c2VjcmV0\r\n";
+    assert_eq!(reader.send("GET", "/accounts", basic, "").await.status, 200);
+    let mut browser = Browser::enter(&site, &serving).await;
+    browser.get("/").await.has(ALICE);
+    let answer = browser.send("GET", "/api/v1/accounts", basic, "").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(reader.get("/accounts").await[0]["account"], ALICE);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_23_made_up_tokens_cost_the_store_little_and_keep_no_program_out() {
+    let (site, serving) = site().await;
+    site.authorize(ALICE).await;
+    let program = Program::new(&site, &serving, &["backup"]).await;
+    let with = |token: String| Program { token: Some(token), ..program.clone() };
+    // What has not the form of a token is not compared with tokens, and not counted.
+    for other in ["x".to_owned(), "iop_x".to_owned(), "A".repeat(47), "iop_".to_owned() + &"x".repeat(8000)] {
+        for _ in 0..30 {
+            assert_eq!(with(other.clone()).send("GET", "/accounts", "", "").await.status, 401);
+        }
+    }
+    let mut statuses = Vec::new();
+    for number in 0..60 {
+        let made_up = with(format!("iop_{number:A>43}"));
+        statuses.push(made_up.send("GET", "/accounts", "", "").await.status);
+    }
+    assert!(statuses.starts_with(&[401; 20]) && statuses.contains(&429), "{statuses:?}");
+    // One that was made here is known before it is compared, also by a process that has not seen it.
+    assert_eq!(program.get("/accounts").await[0]["account"], ALICE);
+    let newer = Program::new(&site, &serving, &["newer"]).await;
+    assert_eq!(newer.get("/accounts").await[0]["account"], ALICE);
+    // One of before there were marks is known once any token was compared.
+    let old = format!("iop_{:B>43}", "old");
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, old.as_bytes());
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    site.tamper(&format!("UPDATE api_tokens SET hash = X'{hash}' WHERE name = 'newer'"), &[]).await;
+    assert_eq!(program.get("/accounts").await[0]["account"], ALICE);
+    for number in 0..30 {
+        with(format!("iop_{number:C>43}")).send("GET", "/accounts", "", "").await;
+    }
+    assert_eq!(with(old).get("/accounts").await[0]["account"], ALICE);
+    assert_eq!(newer.refused("GET", "/accounts", &Value::Null).await.0, 401);
     serving.stop().await;
 }
 

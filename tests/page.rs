@@ -331,7 +331,12 @@ async fn every_act_says_what_changed_once_and_what_ends_something_asks_before() 
 async fn a_table_is_judged_as_a_whole_and_each_new_account_waits_for_its_owner() {
     let site = site().await;
     let (serving, mut browser) = opened(&site).await;
-    browser.get("/").await.has("No account yet").has("Add accounts");
+    let empty = browser.get("/").await;
+    empty.has("No account yet").has("Add accounts");
+    // The script finds these in the page of before the first account, too.
+    for part in ["counts", "filter", "accounts"] {
+        empty.has(&format!("id=\"{part}\" data-live"));
+    }
     browser.get("/add").await.has("One account").has("Many accounts");
     let table = "alice@example.com\nbob@example.com,no-such-provider\nalice@example.com\n";
     let refused = browser.submit("/add", &[("table", table)]).await;
@@ -517,6 +522,59 @@ async fn what_the_browser_asks_by_itself_is_the_same_page() {
     let by_itself = browser.send("GET", "/", "X-By-Itself: 1\r\n", "").await;
     let live = |answer: &Answer| answer.body.split_once("data-live").map(|(_, rest)| rest.len());
     assert!(live(&page).is_some() && by_itself.status == 200);
+    // The counts and the filter change with the accounts.
+    let counts = page.between("id=\"counts\" data-live=\"15\">", "id=\"filter\"");
+    assert!(counts.contains("1 account") && counts.contains("None needs a person"), "{counts}");
+    let filter = page.between("id=\"filter\" data-live=\"15\">", "id=\"accounts\"");
+    assert!(filter.contains("Works (1)"), "{filter}");
+    // By this the script knows a page of a session, which ends without another status here.
+    page.has("<form class=\"leave\"");
+    let mut gone = Browser { cookie: None, ..browser.clone() };
+    let answer = gone.get("/").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.lacks("class=\"leave\"").has("imap-oauth-proxy admin");
     page.has("<link rel=\"stylesheet\" href=\"/style.css\">").has("lang=\"en\"").has("Skip to the content");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_twice_is_done_once_and_loses_no_password() {
+    let site = site().await;
+    let (serving, mut browser) = opened(&site).await;
+    let form = async |browser: &mut Browser, account: &str| {
+        let page = browser.get("/add").await;
+        let once =
+            page.body.split("name=\"once\" value=\"").last().unwrap().split('"').next().unwrap().to_owned();
+        [("once", once), ("table", format!("{account},sandbox")), ("passwords", "yes".to_owned())]
+    };
+    let fields = form(&mut browser, "one@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    let (first, second) = tokio::join!(browser.submit("/add", &fields), browser.submit("/add", &fields));
+    let mut shown = Vec::new();
+    for answer in [first, second] {
+        assert_eq!(answer.status, 303, "{answer:?}");
+        let page = browser.get(answer.header("location")).await;
+        page.has("one@example.com").lacks("No account was made");
+        shown.push(page.between("data-label=\"App password\"><code>", "</code>").to_owned());
+    }
+    assert!(shown[0].len() > 10 && shown[0] == shown[1], "{shown:?}");
+
+    // The connection breaks before the answer.
+    let fields = form(&mut browser, "two@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    browser.submit_and_hang_up("/add", &fields).await;
+    let answer = browser.submit("/add", &fields).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let page = browser.get(answer.header("location")).await;
+    page.has("two@example.com").lacks("No account was made");
+    assert!(page.between("data-label=\"App password\"><code>", "</code>").len() > 10, "{page:?}");
+    // Other fields are another act, and so is another form.
+    let mut other = fields.clone();
+    other[1].1 = "three@example.com,sandbox";
+    let answer = browser.submit("/add", &other).await;
+    browser.get(answer.header("location")).await.has("three@example.com");
+    let fields = form(&mut browser, "two@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    browser.submit("/add", &fields).await.has("No account was made");
     serving.stop().await;
 }
