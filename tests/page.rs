@@ -29,7 +29,7 @@ fn listed(answer: &Answer) -> Vec<String> {
     rows.map(|row| row.split_once("\">").unwrap().1.split('<').next().unwrap().to_owned()).collect()
 }
 
-/// Makes accounts by the statement that `accounts add` would send, of Alice's grant.
+/// Makes accounts by the statement that `accounts add` would send, of Alice's grant, each with a password that lasts.
 async fn many(site: &Site, count: usize) {
     let sql = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < CAST(? AS INTEGER)) \
          INSERT INTO accounts (id, name, grant_id) \
@@ -37,6 +37,130 @@ async fn many(site: &Site, count: usize) {
     site.tamper(sql, &[&count.to_string(), ALICE]).await;
     let sql = "INSERT INTO login_names (folded, name, account_id) SELECT name, name, id FROM accounts WHERE id LIKE 'many-%'";
     site.tamper(sql, &[]).await;
+    let sql = "INSERT INTO passwords (id, account_id, name, generated, created_at) \
+         SELECT 'of-' || a.id, a.id, 'default', p.generated, p.created_at FROM accounts a, passwords p \
+         WHERE a.id LIKE 'many-%' AND p.account_id = (SELECT id FROM accounts WHERE name = ?)";
+    site.tamper(sql, &[ALICE]).await;
+}
+
+/// A day that is so many days from now.
+fn day(days: i64) -> String {
+    (time::OffsetDateTime::now_utc() + time::Duration::days(days)).date().to_string()
+}
+
+/// The accounts below a heading of the list.
+fn below(answer: &Answer, heading: &str) -> Vec<String> {
+    let part = answer.body.split_once(&format!("<h2>{heading}</h2>")).map_or("", |(_, rest)| rest);
+    let body = part.split("</section>").next().unwrap().to_owned();
+    listed(&Answer { body, ..answer.clone() })
+}
+
+const REFUSED: &str = "UPDATE accounts SET refusal_at = 1, refusal_protocol = 'submission', refusal_code = '5.2.252', \
+     refusal_cause = '{\"kind\":\"mailbox_refused\",\"text\":\"the account may not send as that address\"}', \
+     refusal_cure = '{\"kind\":\"administrator\",\"text\":\"an administrator gives it the permission Send As\"}' \
+     WHERE name = ?";
+const LAST_DAY: &str =
+    "UPDATE passwords SET last_day = ? WHERE account_id = (SELECT id FROM accounts WHERE name = ?)";
+
+#[tokio::test]
+async fn among_fifty_accounts_what_is_broken_is_on_the_first_screen_and_is_mended_by_its_button() {
+    let site = site().await;
+    site.configure_provider(&format!("client_secret_expires = \"{}\"", day(5)));
+    let settings = site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    many(&site, 48).await;
+    // A revoked grant, a password whose last day was yesterday, a refusal after the login, and a secret that ends soon.
+    site.sandbox.controls().revoke_grants(BOB);
+    assert_eq!(site.run(&["tokens", "refresh", BOB]).await.code, 1);
+    assert_eq!(site.tamper(LAST_DAY, &[&day(-1), "user7@corp.example"]).await, 1);
+    assert_eq!(site.tamper(REFUSED, &[ALICE]).await, 1);
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    page.has("<title>(3) Accounts").has("50 accounts").has("1 needs a person");
+    page.has("1 that no app password opens").has("1 refused after a login");
+    page.has("The client secret of <strong>").lacks("None needs a person");
+    assert_eq!(below(&page, "Needs a person"), [BOB]);
+    assert_eq!(below(&page, "No app password opens it"), ["user7@corp.example"]);
+    assert_eq!(below(&page, "Refused after a login"), [ALICE]);
+    assert_eq!(below(&page, "The others").len(), 47);
+    for (kind, shown) in [("no_password", "user7@corp.example"), ("refused_after_login", ALICE)] {
+        assert_eq!(listed(&browser.get(&format!("/?kind={kind}")).await), [shown], "{kind}");
+    }
+
+    // The ended password: its button leads to the form of a new one.
+    page.has("The last day of its app password is over, so no mail program can log in.");
+    let to = page.between("<a class=\"button small main\" href=\"", "\"");
+    assert_eq!(to, "/accounts/user7%40corp%2Eexample?new=password#new-password");
+    let account = browser.get(to.split('#').next().unwrap()).await;
+    account.has("<details id=\"new-password\" open>").has("No app password opens it");
+    browser.post("/accounts/user7%40corp%2Eexample/password", &[("name", "phone")]).await.has("Works");
+
+    // The refusal: the check finds the sign-in good, and the next message that is accepted ends it.
+    checked(&mut browser, ALICES).await.has("Every step succeeded");
+    let mut client = serving.submit_as(&settings).await;
+    assert_eq!(client.mail(ALICE, &[BOB], b"Subject: hello\r\n\r\nHello\r\n").await.code(), 250);
+    within("the end of the refusal", async {
+        while !below(&browser.get("/").await, "Refused after a login").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    // The revoked grant: its button begins the consent.
+    let base = serving.ready["admin"].as_str().unwrap();
+    let (name, value) = browser.cookie.as_ref().unwrap().split_once('=').unwrap();
+    let mut person = Person::default();
+    person.cookies.push(("localhost".to_owned(), name.to_owned(), value.to_owned()));
+    person.open(&format!("{base}/")).await;
+    let pressed = person.send(&format!("{BOBS}/authorise"), &[("form_token", &browser.token)]).await;
+    let consent = person.follow(pressed).await;
+    let back = person.approve(&consent, BOB).await;
+    person.follow(back).await.has("Signed in as");
+
+    // The secret: a new one in the file, and the button that loads it.
+    site.configure(ON);
+    browser.post("/reload", &[]).await.lacks("The client secret of");
+    let page = browser.get("/").await;
+    page.has("<title>Accounts").has("None needs a person").lacks("The others");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_whose_passwords_end_soon_or_that_has_none_is_not_among_the_good_ones() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    many(&site, 2).await;
+    assert_eq!(site.tamper(LAST_DAY, &[&day(3), ALICE]).await, 1);
+    assert_eq!(site.tamper(LAST_DAY, &[&day(40), BOB]).await, 1);
+    assert_eq!(site.tamper("DELETE FROM passwords WHERE account_id = 'many-0'", &[]).await, 1);
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    page.has("1 ends within 14 days").has(&format!("The last day of an app password is {}.", day(3)));
+    page.has("It has no app password, so no mail program can log in.");
+    assert_eq!(below(&page, "Ends soon"), [ALICE]);
+    assert_eq!(below(&page, "No app password opens it"), ["user0@corp.example"]);
+    assert_eq!(below(&page, "The others"), [BOB, "user1@corp.example"]);
+    // What programs read stays: the state of the grant, and the number of all passwords.
+    let (tokens, code) = site.tokens().await;
+    assert!(code == 0 && tokens.iter().all(|entry| entry["state"] == "ok"), "{tokens:#?}");
+    // A disabled account is closed on purpose.
+    site.run(&["accounts", "disable", "user0@corp.example"]).await;
+    browser.get("/").await.lacks("No app password opens it</h2>");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_needs_no_password_and_its_account_is_not_called_closed() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.run(&["passwords", "revoke", ALICE, "default"]).await;
+    let device = "[[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"\n\
+         [[listeners.devices]]\nfrom = \"127.0.0.1/32\"\naccount = \"alice@example.com\"\n";
+    site.configure(&format!("{ON}{device}"));
+    let (serving, mut browser) = opened(&site).await;
+    browser.get("/").await.has("None needs a person").lacks("No app password opens it</h2>");
+    serving.stop().await;
 }
 
 #[tokio::test]

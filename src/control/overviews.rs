@@ -4,20 +4,22 @@
 //! One pass reads the accounts page by page and keeps only what may be shown, so that memory does not grow with their
 //! number.
 
+mod standing;
+
 use std::collections::BTreeMap;
 
 use time::{Duration, OffsetDateTime};
 
 use super::error::Error;
-use super::grants::{Overview, State};
+use super::grants::Overview;
 use super::installation::Installation;
 use super::passwords;
-use crate::store::{AppPassword, GrantState};
+use crate::store::AppPassword;
+
+pub(crate) use standing::{SOON, Standing, Urgency};
 
 /// Number of accounts read at once.
 const PAGE: u32 = 500;
-/// A certain end within this time is shown beside what needs a person: time to reach the person who has to act.
-pub(crate) const SOON: Duration = Duration::days(14);
 
 /// What a list shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,51 +36,22 @@ pub(crate) struct Wanted {
 pub(crate) enum Kind {
     /// A person has to act.
     NeedsPerson,
-    /// The grant certainly ends within [`SOON`].
+    /// The grant, or an app password, certainly ends within [`SOON`].
     EndsSoon,
-    /// The state of this name.
-    State(&'static str),
+    /// All of this standing.
+    Of(Standing),
 }
 
 impl Kind {
     /// All kinds, with their words in addresses.
     pub(crate) fn all() -> impl Iterator<Item = (&'static str, Self)> {
-        let states = GrantState::ALL.iter().map(|state| state.name()).chain([DISABLED]);
-        let states = states.map(|name| (name, Self::State(name)));
-        [("needs_person", Self::NeedsPerson), ("ends_soon", Self::EndsSoon)].into_iter().chain(states)
+        let standings = Standing::ALL.map(|standing| (standing.name(), Self::Of(standing)));
+        [("needs_person", Self::NeedsPerson), ("ends_soon", Self::EndsSoon)].into_iter().chain(standings)
     }
 
     /// The kind of that word.
     pub(crate) fn named(word: &str) -> Option<Self> {
         Self::all().find(|(name, _)| *name == word).map(|(_, kind)| kind)
-    }
-}
-
-const DISABLED: &str = "disabled";
-
-/// The urgency of an account, the most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Urgency {
-    /// A person signs in, or an administrator of the provider's side acts.
-    NeedsPerson,
-    /// A key of the configuration mends it, often of many accounts at once; so these come after the others.
-    Misconfigured,
-    EndsSoon,
-    None,
-}
-
-impl Urgency {
-    fn needs_person(self) -> bool {
-        matches!(self, Self::NeedsPerson | Self::Misconfigured)
-    }
-
-    pub(crate) fn of(overview: &Overview, now: OffsetDateTime) -> Self {
-        match () {
-            () if overview.state == State::Of(GrantState::Misconfigured) => Self::Misconfigured,
-            () if overview.state.needs_person() => Self::NeedsPerson,
-            () if overview.ends_alone_by(now.saturating_add(SOON)) => Self::EndsSoon,
-            () => Self::None,
-        }
     }
 }
 
@@ -91,10 +64,12 @@ pub(crate) struct Listing {
     pub(crate) matching: usize,
     /// How many of all accounts need a person.
     pub(crate) need_person: usize,
+    /// In how many of all accounts something is wrong now, those that need a person included.
+    pub(crate) wrong: usize,
     /// How many of all accounts end soon.
     pub(crate) end_soon: usize,
-    /// How many accounts there are, by state.
-    pub(crate) states: BTreeMap<&'static str, usize>,
+    /// How many accounts there are, by the name of their standing.
+    standings: BTreeMap<&'static str, usize>,
     /// How many accounts there are, by provider.
     pub(crate) providers: BTreeMap<String, usize>,
 }
@@ -102,7 +77,12 @@ pub(crate) struct Listing {
 impl Listing {
     /// How many accounts there are.
     pub(crate) fn total(&self) -> usize {
-        self.states.values().sum()
+        self.standings.values().sum()
+    }
+
+    /// How many of all accounts stand like that.
+    pub(crate) fn number_of(&self, standing: Standing) -> usize {
+        self.standings.get(standing.name()).copied().unwrap_or(0)
     }
 }
 
@@ -150,7 +130,8 @@ pub(crate) async fn search(
 
 impl Listing {
     fn count(&mut self, overview: &Overview, urgency: Urgency) {
-        *self.states.entry(overview.state.name()).or_default() += 1;
+        *self.standings.entry(Standing::of(overview).name()).or_default() += 1;
+        self.wrong += usize::from(urgency.is_wrong());
         self.need_person += usize::from(urgency.needs_person());
         self.end_soon += usize::from(urgency == Urgency::EndsSoon);
         if let Some(grant) = &overview.grant {
@@ -167,7 +148,7 @@ fn is_wanted(overview: &Overview, urgency: Urgency, wanted: &Wanted, text: &str)
         None => true,
         Some(Kind::NeedsPerson) => urgency.needs_person(),
         Some(Kind::EndsSoon) => urgency == Urgency::EndsSoon,
-        Some(Kind::State(name)) => overview.state.name() == name,
+        Some(Kind::Of(standing)) => Standing::of(overview) == standing,
     };
     let grant = overview.grant.as_ref();
     let is_of_provider = wanted

@@ -6,15 +6,19 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 
 use super::frame::{Frame, failure, no_session, not_known, text};
-use super::words::{account_path, count, doors, encoded, reload_button, state, state_title, trouble, when};
+use super::words::{
+    account_path, count, doors, encoded, kind_title, of_keys, reload_button, state, trouble, when,
+};
 use crate::admin::site::Site;
 use crate::admin::visit::{self, Fields};
 use crate::admin::visitors::Visitor;
 use crate::control::grants::Overview;
-use crate::control::overviews::{EndingSecret, Kind, Listing, Urgency, Wanted, ending_secrets, search};
+use crate::control::overviews::{
+    EndingSecret, Kind, Listing, Standing, Urgency, Wanted, ending_secrets, search,
+};
 
 /// The accounts of a page.
 const SIZE: usize = 50;
@@ -35,7 +39,7 @@ pub(super) async fn show(
         Ok(listing) => listing,
         Err(error) => return failure(&visitor, &error),
     };
-    let title = match listing.need_person {
+    let title = match listing.wrong {
         0 => "Accounts".to_owned(),
         number => format!("({number}) Accounts"),
     };
@@ -111,9 +115,19 @@ fn chips(asked: &Asked, listing: &Listing) -> Markup {
             ul.chips {
                 (chip("", "", &count(listing.total() as u64, "account")))
                 @match listing.need_person {
-                    0 => (chip("needs_person", "", "None needs a person")),
+                    0 if listing.wrong == 0 => (chip("needs_person", "", "None needs a person")),
+                    0 => {}
                     1 => (chip("needs_person", "bad", "1 needs a person")),
                     number => (chip("needs_person", "bad", &format!("{number} need a person"))),
+                }
+                @match listing.number_of(Standing::NoPassword) {
+                    0 => {}
+                    1 => (chip(Standing::NoPassword.name(), "bad", "1 that no app password opens")),
+                    number => (chip(Standing::NoPassword.name(), "bad", &format!("{number} that no app password opens"))),
+                }
+                @match listing.number_of(Standing::RefusedAfterLogin) {
+                    0 => {}
+                    number => (chip(Standing::RefusedAfterLogin.name(), "bad", &format!("{number} refused after a login"))),
                 }
                 @if listing.end_soon > 0 {
                     (chip("ends_soon", "warn", &format!("{} within 14 days", if listing.end_soon == 1 { "1 ends".to_owned() } else { format!("{} end", listing.end_soon) })))
@@ -154,8 +168,8 @@ fn filter(asked: &Asked, listing: &Listing) -> Markup {
                     option value="" { "All" }
                     @for (word, kind) in Kind::all() {
                         option value=(word) selected[asked.wanted.kind == Some(kind)] {
-                            (state_title(word))
-                            @if let Kind::State(name) = kind { " (" (listing.states.get(name).copied().unwrap_or(0)) ")" }
+                            (kind_title(kind))
+                            @if let Kind::Of(standing) = kind { " (" (listing.number_of(standing)) ")" }
                         }
                     }
                 }
@@ -177,9 +191,7 @@ fn groups(visitor: &Visitor, asked: &Asked, listing: &Listing) -> Markup {
     let of = |urgency: Urgency| -> Vec<&Overview> {
         listing.shown.iter().filter(|(other, _)| *other == urgency).map(|(_, overview)| overview).collect()
     };
-    let (urgent, wrong) = (of(Urgency::NeedsPerson), of(Urgency::Misconfigured));
-    let (soon, others) = (of(Urgency::EndsSoon), of(Urgency::None));
-    let is_mixed = !urgent.is_empty() || !wrong.is_empty() || !soon.is_empty();
+    let is_mixed = listing.shown.iter().any(|(urgency, _)| *urgency != Urgency::None);
     html! {
         @if listing.shown.is_empty() {
             div.card.empty {
@@ -187,10 +199,12 @@ fn groups(visitor: &Visitor, asked: &Asked, listing: &Listing) -> Markup {
                 p { a.button href="/" { "Show all accounts" } }
             }
         }
-        (group(visitor, "Needs a person", &urgent))
-        (group(visitor, "Needs the configuration changed", &wrong))
-        (group(visitor, "Ends soon", &soon))
-        (group(visitor, if is_mixed { "The others" } else { "Accounts" }, &others))
+        (group(visitor, "Needs a person", &of(Urgency::NeedsPerson)))
+        (group(visitor, "Needs the configuration changed", &of(Urgency::Misconfigured)))
+        (group(visitor, "No app password opens it", &of(Urgency::NoPassword)))
+        (group(visitor, "Refused after a login", &of(Urgency::RefusedAfterLogin)))
+        (group(visitor, "Ends soon", &of(Urgency::EndsSoon)))
+        (group(visitor, if is_mixed { "The others" } else { "Accounts" }, &of(Urgency::None)))
         (pages(asked, listing))
     }
 }
@@ -216,7 +230,6 @@ fn group(visitor: &Visitor, title: &str, overviews: &[&Overview]) -> Markup {
 fn row(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
     let Overview { account, grant, .. } = overview;
     let owner = grant.as_ref().map(|grant| grant.owner.as_str()).filter(|owner| *owner != account.name);
-    let nearest = overview.ends.iter().find(|end| end.at.is_some());
     html! {
         tr {
             td.account {
@@ -227,20 +240,22 @@ fn row(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
                 }
             }
             td {
-                (state(overview.state))
+                (state(overview))
                 @if let Some(known) = &overview.trouble { (trouble(visitor, overview, known)) }
                 @if let Some(refusal) = &account.refusal {
                     p.small { "Refused " (when(refusal.at, now)) ":" }
                     (trouble(visitor, overview, &refusal.trouble))
                 }
+                (of_keys(overview, now))
             }
             td data-label="Opens" { @if overview.protocols.is_empty() { span.muted { "nothing" } } @else { (doors(&overview.protocols)) } }
             td data-label="Nearest end" {
-                @match nearest {
-                    Some(end) => {
-                        @if let Some(at) = end.at { (when(at, now)) }
-                        @if !end.cause.is_certain() { span.muted.small { " perhaps" } }
+                @match nearest_end(overview) {
+                    Some(End::OfGrant(at, is_certain)) => {
+                        (when(at, now))
+                        @if !is_certain { span.muted.small { " perhaps" } }
                     }
+                    Some(End::OfPassword(day)) => { time datetime=(day) { (day) } div.muted.small { "of an app password" } }
                     None => span.muted { "not known" },
                 }
             }
@@ -254,6 +269,24 @@ fn row(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// The nearest end of an account.
+enum End {
+    /// When, and whether it is certain.
+    OfGrant(OffsetDateTime, bool),
+    /// The last day of an app password.
+    OfPassword(Date),
+}
+
+fn nearest_end(overview: &Overview) -> Option<End> {
+    let of_grant = overview.ends.iter().find_map(|end| Some((end.at?, end.cause.is_certain())));
+    let of_password = overview.keys.next_last_day;
+    match (of_grant, of_password) {
+        (Some((at, _)), Some(day)) if day < at.date() => Some(End::OfPassword(day)),
+        (Some((at, is_certain)), _) => Some(End::OfGrant(at, is_certain)),
+        (None, day) => day.map(End::OfPassword),
     }
 }
 
