@@ -239,6 +239,37 @@ async fn what_the_configuration_mends_is_apart_from_what_a_sign_in_mends() {
 }
 
 #[tokio::test]
+async fn a_mailbox_that_the_mail_server_refuses_needs_a_person_and_no_configuration() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    let refused = |cure: serde_json::Value| {
+        let cause = json!({ "kind": "mailbox_refused", "text": "the mailbox is refused" });
+        let trouble = json!({ "cause": cause, "cure": cure });
+        json!({ "imap": { "trouble": trouble, "count": 1, "at": 1, "retry_at": 1 } }).to_string()
+    };
+    let set = "UPDATE accounts SET troubles = ? WHERE name = ?";
+    let by_administrator =
+        refused(json!({ "kind": "administrator", "text": "switch IMAP on for the mailbox" }));
+    site.tamper(set, &[&by_administrator, ALICE]).await;
+    let by_key = refused(json!({ "kind": "configure", "key": "providers.sandbox.imap", "text": "set it" }));
+    site.tamper(set, &[&by_key, BOB]).await;
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    page.has("2 need a person").has("Refused by the mail server").has("Switch IMAP on for the mailbox.");
+    assert_eq!(below(&page, "Needs a person"), [ALICE]);
+    assert_eq!(below(&page, "Needs the configuration changed"), [BOB]);
+    assert_eq!(listed(&browser.get("/?kind=refused").await), [ALICE]);
+    assert_eq!(listed(&browser.get("/?kind=misconfigured").await), [BOB]);
+    browser.get(ALICES).await.has("Refused by the mail server").has("Authorise again").has("Sign-in link");
+    browser.get(BOBS).await.has("Misconfigured").lacks("Authorise again");
+    // Programs go on to read the same state of both.
+    let (tokens, _) = site.tokens().await;
+    assert!(tokens.iter().all(|entry| entry["state"] == "misconfigured"), "{tokens:#?}");
+    serving.stop().await;
+}
+
+#[tokio::test]
 async fn security_row_23_an_app_password_is_shown_once_and_opens_what_it_is_limited_to() {
     let site = site().await;
     let mut settings = site.authorize(ALICE).await;

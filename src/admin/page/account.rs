@@ -19,8 +19,8 @@ use crate::admin::visit::Fields;
 use crate::admin::visitors::Visitor;
 use crate::config::Door;
 use crate::control::grants::{Overview, State as AccountState};
-use crate::control::overviews::{Single, one};
-use crate::store::{Grant, GrantKind, GrantState, TrailEntry, fold, is_of_domain};
+use crate::control::overviews::{Single, Standing, one};
+use crate::store::{Grant, GrantKind, TrailEntry, fold, is_of_domain};
 use crate::trouble::Cure;
 
 /// The newest events of the account.
@@ -134,7 +134,7 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
 
 /// Whether a key of the configuration mends it, so that a consent would fail.
 fn is_misconfigured(overview: &Overview) -> bool {
-    overview.state == AccountState::Of(GrantState::Misconfigured) && !is_mended_by_consent(overview)
+    Standing::of(overview) == Standing::Misconfigured && !is_mended_by_consent(overview)
 }
 
 /// A protocol by its name in the store.

@@ -75,7 +75,10 @@ pub(super) fn state(overview: &Overview) -> Markup {
         Standing::Works => ("good", "✓"),
         Standing::Misconfigured => ("bad", "✕"),
         Standing::WaitingForAdministrator => ("bad", "…"),
-        Standing::NeedsAuthorization | Standing::NoPassword | Standing::RefusedAfterLogin => ("bad", "!"),
+        Standing::NeedsAuthorization
+        | Standing::Refused
+        | Standing::NoPassword
+        | Standing::RefusedAfterLogin => ("bad", "!"),
         Standing::Retrying => ("warn", "↻"),
         Standing::Disabled => ("", "‖"),
     };
@@ -96,6 +99,7 @@ fn standing_title(standing: Standing) -> &'static str {
         Standing::Works => "Works",
         Standing::NeedsAuthorization => "Needs authorisation",
         Standing::WaitingForAdministrator => "Waits for an administrator",
+        Standing::Refused => "Refused by the mail server",
         Standing::Misconfigured => "Misconfigured",
         Standing::NoPassword => "No app password opens it",
         Standing::RefusedAfterLogin => "Refused after a login",

@@ -9,6 +9,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::control::grants::{Overview, State};
 use crate::store::GrantState;
+use crate::trouble::{CauseKind, Cure};
 
 /// A certain end within this time is shown beside what needs a person: time to reach the person who has to act.
 pub(crate) const SOON: Duration = Duration::days(14);
@@ -22,7 +23,9 @@ pub(crate) enum Standing {
     NeedsAuthorization,
     /// An administrator of the provider's side has to act.
     WaitingForAdministrator,
-    /// The configuration, or the registration at the provider, has to change.
+    /// The mail server refuses the mailbox although the token is fresh, and no configuration mends that.
+    Refused,
+    /// A key of the configuration has to change.
     Misconfigured,
     /// It has no app password in force, and no device uses it without one.
     NoPassword,
@@ -36,10 +39,11 @@ pub(crate) enum Standing {
 
 impl Standing {
     /// All of them, in the order of a filter.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Works,
         Self::NeedsAuthorization,
         Self::WaitingForAdministrator,
+        Self::Refused,
         Self::Misconfigured,
         Self::NoPassword,
         Self::RefusedAfterLogin,
@@ -54,6 +58,7 @@ impl Standing {
             Self::NeedsAuthorization => GrantState::NeedsAuthorization.name(),
             Self::WaitingForAdministrator => GrantState::WaitingForAdministrator.name(),
             Self::Misconfigured => GrantState::Misconfigured.name(),
+            Self::Refused => "refused",
             Self::NoPassword => "no_password",
             Self::RefusedAfterLogin => "refused_after_login",
             Self::Retrying => GrantState::Retrying.name(),
@@ -67,7 +72,8 @@ impl Standing {
             State::Disabled => Self::Disabled,
             State::Of(GrantState::NeedsAuthorization) => Self::NeedsAuthorization,
             State::Of(GrantState::WaitingForAdministrator) => Self::WaitingForAdministrator,
-            State::Of(GrantState::Misconfigured) => Self::Misconfigured,
+            State::Of(GrantState::Misconfigured) if is_for_configuration(overview) => Self::Misconfigured,
+            State::Of(GrantState::Misconfigured) => Self::Refused,
             State::Of(GrantState::Ok | GrantState::Retrying) if overview.keys.open_for_none() => {
                 Self::NoPassword
             }
@@ -78,6 +84,19 @@ impl Standing {
             State::Of(GrantState::Retrying) => Self::Retrying,
         }
     }
+}
+
+/// Whether a key of the configuration mends the account. A mail server that refuses a mailbox is in the same state, and
+/// there a person at the provider has to act.
+fn is_for_configuration(overview: &Overview) -> bool {
+    overview.trouble.as_ref().is_none_or(|trouble| {
+        let by_cure = matches!(trouble.cure, Cure::Configure { .. });
+        by_cure
+            || matches!(
+                trouble.cause.kind,
+                CauseKind::ClientRefused | CauseKind::ProviderUnknown | CauseKind::Recorded
+            )
+    })
 }
 
 /// The urgency of an account, the most urgent first.
@@ -109,7 +128,9 @@ impl Urgency {
 
     pub(super) fn of(overview: &Overview, now: OffsetDateTime) -> Self {
         match Standing::of(overview) {
-            Standing::NeedsAuthorization | Standing::WaitingForAdministrator => Self::NeedsPerson,
+            Standing::NeedsAuthorization | Standing::WaitingForAdministrator | Standing::Refused => {
+                Self::NeedsPerson
+            }
             Standing::Misconfigured => Self::Misconfigured,
             Standing::NoPassword => Self::NoPassword,
             Standing::RefusedAfterLogin => Self::RefusedAfterLogin,
