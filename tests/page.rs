@@ -559,6 +559,45 @@ async fn an_account_is_authorised_again_from_the_page_and_by_the_link_that_is_se
 }
 
 #[tokio::test]
+async fn another_try_of_a_new_account_begins_at_its_form_as_it_was_filled_in() {
+    let site = site().await;
+    let (serving, mut browser) = opened(&site).await;
+    let base = serving.ready["admin"].as_str().unwrap();
+    let (name, value) = browser.cookie.as_ref().unwrap().split_once('=').unwrap();
+    let mut person = Person::default();
+    person.cookies.push(("localhost".to_owned(), name.to_owned(), value.to_owned()));
+    let mut token = person.open(&format!("{base}/add")).await.between("name=\"form_token\" value=\"", "\"");
+    // The person signs in as another one, so nothing is stored, and there is no account to go back to.
+    let fields = [("account", ALICE), ("provider", "sandbox"), ("owner", "")];
+    let mut back = String::new();
+    for signs_in in [BOB, ALICE] {
+        let fields = [&[("form_token", &*token)], &fields[..]].concat();
+        let pressed = person.send("/authorise", &fields).await;
+        let consent = person.follow(pressed).await;
+        let answer = person.approve(&consent, signs_in).await;
+        let end = person.follow(answer).await;
+        if signs_in == ALICE {
+            end.has("Signed in as").has(&format!("<a class=\"button\" href=\"{ALICES}\">To the account"));
+            continue;
+        }
+        end.has("You signed in as").has("Nothing was stored");
+        back = end.between("<a class=\"button\" href=\"", "\">Try again");
+        assert_eq!(back, "/add?account=alice%40example.com&amp;provider=sandbox");
+        let form = person.open(&format!("{base}{}", back.replace("&amp;", "&"))).await;
+        assert_eq!(form.status, 200);
+        form.has("value=\"alice@example.com\"").has("<option value=\"sandbox\" selected>");
+        token = form.between("name=\"form_token\" value=\"", "\"");
+    }
+    assert_eq!(browser.get(ALICES).await.status, 200);
+    // A link fills in no table.
+    browser
+        .get(&format!("{}&table=evil%40example.com&foreign=yes", back.replace("&amp;", "&")))
+        .await
+        .lacks("evil");
+    serving.stop().await;
+}
+
+#[tokio::test]
 async fn mail_programs_are_set_up_by_files_and_the_open_one_is_the_same_for_every_address() {
     let site = site().await;
     site.authorize(ALICE).await;

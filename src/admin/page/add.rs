@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -28,8 +28,26 @@ const MOST_LINKS: usize = 500;
 /// A table that is judged and made within the time of an answer.
 const MOST: usize = 5000;
 
-pub(super) async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Response {
-    page(&site, &visitor, &Fields::default(), &[], None)
+/// The fields of the form of one account.
+const ONE: [&str; 3] = ["account", "provider", "owner"];
+
+/// The forms; that of one account as its last try left it.
+pub(super) async fn show(
+    State(site): State<Arc<Site>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let mut fields = Fields::of_query(query.as_deref());
+    // A link may fill that form in, and nothing else of the page.
+    fields.0.retain(|(name, _)| ONE.contains(&name.as_str()));
+    page(&site, &visitor, &fields, &[], None)
+}
+
+/// The address of the forms, with what was typed for one account.
+pub(super) fn path_with(fields: &Fields) -> String {
+    let typed = ONE.map(|name| (name, fields.one(name).trim()));
+    let typed = typed.into_iter().filter(|(_, value)| !value.is_empty());
+    format!("/add?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(typed).finish())
 }
 
 pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Response {
