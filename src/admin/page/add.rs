@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use maud::{Markup, html};
+use tokio::task::spawn_blocking;
 
 use super::consents;
 use super::frame::{Frame, text, token};
@@ -67,10 +68,10 @@ async fn made(
     installation: &Installation,
     fields: &Fields,
 ) -> Result<(Vec<Enrolled>, Option<Error>), Vec<Fault>> {
-    let rows = read(table(fields))?;
-    if let Some(beyond) = rows.get(MOST) {
-        return Err(vec![Fault { line: beyond.line, error: TableError::TooLong { most: MOST }.into() }]);
-    }
+    let text = table(fields).to_owned();
+    // Apart from the tasks of sessions, because a table may have a megabyte.
+    let rows = spawn_blocking(move || read(&text, MOST)).await;
+    let rows = rows.unwrap_or_else(|_| Err(vec![Fault { line: 1, error: TableError::Line.into() }]))?;
     let is_allowed = !fields.one("foreign").is_empty();
     let judged = judge(installation, &rows, is_allowed).await?;
     let password = (!fields.one("passwords").is_empty()).then_some(PASSWORD);

@@ -41,7 +41,7 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
     let file = &arguments.csv;
     let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", file.display()));
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    let rows = read(&text).map_err(|faults| refused(file, &faults))?;
+    let rows = read(&text, usize::MAX).map_err(|faults| refused(file, &faults))?;
     let progress = Progress::of("Checking the accounts against those that are here");
     let judged = judge(installation, &rows, arguments.yes).await.map_err(|faults| refused(file, &faults))?;
     let mut passwords = arguments.passwords_out.as_deref().map(PasswordFile::create).transpose()?;
