@@ -521,6 +521,33 @@ async fn a_refresh_token_from_elsewhere_is_proven_and_stored_and_never_shown() {
 }
 
 #[tokio::test]
+async fn accounts_that_were_made_before_a_failure_come_with_their_passwords() {
+    let (site, serving) = site().await;
+    let program = Program::new(&site, &serving, &["p"]).await;
+    // The store fails at the third account.
+    let full = "CREATE TRIGGER full BEFORE INSERT ON accounts WHEN NEW.name = 'carol@example.com' \
+         BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    site.tamper(full, &[]).await;
+    let accounts: Vec<Value> = [ALICE, BOB, "carol@example.com", "dave@example.com"]
+        .iter()
+        .map(|account| json!({ "account": account, "provider": "sandbox" }))
+        .collect();
+    let (status, answer) =
+        program.call("POST", "/accounts", &json!({ "accounts": accounts, "passwords": true })).await;
+    assert_eq!((status, &answer["error"]["kind"]), (503, &json!("unavailable")), "{answer}");
+    let cause = answer["error"]["cause"].as_str().unwrap();
+    assert!(cause.ends_with(&format!("these accounts were made, and stay: {ALICE}, {BOB}")), "{cause}");
+    let made = answer["error"]["made"].as_array().unwrap();
+    assert_eq!((made.len(), &made[0]["account"], &made[1]["account"]), (2, &json!(ALICE), &json!(BOB)));
+    assert!(made.iter().all(|made| made["password"].is_string() && made["sign_in_url"].is_string()));
+    // The passwords are those of the accounts: they are in force once the owner has consented.
+    site.authorize_with(&[ALICE, "--no-app-password"], Some(ALICE)).await;
+    let settings = json!({ "username": ALICE, "password": made[0]["password"] });
+    drop(serving.log_in(&settings).await);
+    serving.stop().await;
+}
+
+#[tokio::test]
 async fn each_mistake_has_its_status_and_the_one_shape() {
     let (site, serving) = site().await;
     site.authorize(ALICE).await;

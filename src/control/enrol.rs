@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use self::error::TableError;
 use super::accounts::canonical_name;
@@ -32,6 +33,7 @@ pub(crate) use table::{Fault, Row, read};
 /// A line that was accepted.
 #[derive(Debug)]
 pub(crate) struct Enrolling {
+    line: u64,
     account: String,
     owner: String,
     aliases: Vec<String>,
@@ -134,7 +136,7 @@ async fn judge_one(
     check_aliases(installation, owners, account, aliases, yes).await?;
     let provider = providers::choose(&installation.config, account, row.provider.as_deref())?;
     let owner = owner.clone().unwrap_or_else(|| account.clone());
-    Ok(Enrolling { account: account.clone(), owner, aliases: aliases.clone(), provider })
+    Ok(Enrolling { line: row.line, account: account.clone(), owner, aliases: aliases.clone(), provider })
 }
 
 /// Makes one account, with an app password called `password` if given.
@@ -144,7 +146,7 @@ pub(crate) async fn make(
     password: Option<&str>,
 ) -> Result<Enrolled, Error> {
     let _making = Uninterrupted::begin();
-    let Enrolling { account, owner, aliases, provider } = enrolling;
+    let Enrolling { account, owner, aliases, provider, .. } = enrolling;
     let id = Id::random();
     let made = match password {
         Some(name) => Some(passwords::make(installation, &id, name, None).await?),
@@ -166,20 +168,33 @@ pub(crate) async fn make(
     Ok(Enrolled { account, owner, aliases, provider, provider_is_named, state, password })
 }
 
-/// Makes all accounts, until one fails; returns those that were made, and the failure.
+/// The accounts of a table that were made, and why the rest was not.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) accounts: Vec<Enrolled>,
+    pub(crate) failure: Option<Error>,
+}
+
+/// Makes all accounts, until one fails or the time is `until`. Their passwords are in the answer and nowhere else, so the
+/// caller has to have time left to give it.
 pub(crate) async fn make_all(
     installation: &Installation,
     judged: Vec<Enrolling>,
     password: Option<&str>,
-) -> (Vec<Enrolled>, Option<Error>) {
-    let mut made = Vec::new();
+    until: Instant,
+) -> Made {
+    let mut accounts = Vec::new();
     for enrolling in judged {
+        if Instant::now() >= until {
+            let failure = TableError::OutOfTime { line: enrolling.line };
+            return Made { accounts, failure: Some(failure.into()) };
+        }
         match make(installation, enrolling, password).await {
-            Ok(enrolled) => made.push(enrolled),
-            Err(error) => return (made, Some(error)),
+            Ok(enrolled) => accounts.push(enrolled),
+            Err(error) => return Made { accounts, failure: Some(error) },
         }
     }
-    (made, None)
+    Made { accounts, failure: None }
 }
 
 /// The error for an account that was made by another process since the table was judged.

@@ -2,11 +2,13 @@
 //! last line makes no account.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use maud::{Markup, html};
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use super::consents;
 use super::frame::{Frame, text, token};
@@ -16,8 +18,8 @@ use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visit::{Fields, Posted};
 use crate::admin::visitors::Visitor;
-use crate::control::enrol::{Enrolled, Fault, judge, make_all, read};
-use crate::control::{Error, Installation, TableError, audit};
+use crate::control::enrol::{Enrolled, Fault, Made, judge, make_all, read};
+use crate::control::{Installation, TableError, audit};
 use crate::secret::Secret;
 use crate::surface::accounts::waits;
 use crate::surface::cures::causes;
@@ -26,8 +28,13 @@ use crate::surface::cures::causes;
 const PASSWORD: &str = "default";
 /// The most new accounts whose links are shown: each link is written to the audit trail.
 const MOST_LINKS: usize = 500;
-/// A table that is judged and made within the time of an answer.
+/// The most accounts of a table.
 const MOST: usize = 5000;
+/// New accounts are made for so long. The server ends an answer after 75 seconds, and with it the only sight of the new
+/// passwords; what is left is for the links and for showing all of it.
+const TIME: Duration = Duration::from_secs(50);
+/// Sign-in links are made for so long.
+const TIME_WITH_LINKS: Duration = Duration::from_secs(60);
 
 /// The fields of the form of one account.
 const ONE: [&str; 3] = ["account", "provider", "owner"];
@@ -52,22 +59,24 @@ pub(super) fn path_with(fields: &Fields) -> String {
 }
 
 pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Response {
+    let begun = Instant::now();
     let installation = site.installation(&posted.visitor);
     let Posted { visitor, fields } = posted;
-    match made(&installation, &fields).await {
-        Ok((made, failure)) => {
-            let failure = failure.map(|error| sentence(&causes(&error)));
-            let added = Added { accounts: with_links(&site, &visitor, made).await, failure };
+    match made(&installation, &fields, begun + TIME).await {
+        Ok(Made { accounts, failure }) => {
+            let failure = failure.map(|error| {
+                let cures = cures(&error).iter().map(|cure| sentence(cure)).collect::<Vec<_>>();
+                format!("{} {}", sentence(&causes(&error)), cures.join(" ")).trim_end().to_owned()
+            });
+            let accounts = with_links(&site, &visitor, accounts, begun + TIME_WITH_LINKS).await;
+            let added = Added { accounts, failure };
             lead(&site, &visitor, "/", Said::Added(Box::new(added))).await
         }
         Err(faults) => page(&site, &visitor, &fields, &faults, None),
     }
 }
 
-async fn made(
-    installation: &Installation,
-    fields: &Fields,
-) -> Result<(Vec<Enrolled>, Option<Error>), Vec<Fault>> {
+async fn made(installation: &Installation, fields: &Fields, until: Instant) -> Result<Made, Vec<Fault>> {
     let text = table(fields).to_owned();
     // Apart from the tasks of sessions, because a table may have a megabyte.
     let rows = spawn_blocking(move || read(&text, MOST)).await;
@@ -75,7 +84,7 @@ async fn made(
     let is_allowed = !fields.one("foreign").is_empty();
     let judged = judge(installation, &rows, is_allowed).await?;
     let password = (!fields.one("passwords").is_empty()).then_some(PASSWORD);
-    Ok(make_all(installation, judged, password).await)
+    Ok(make_all(installation, judged, password, until).await)
 }
 
 /// The file, or what was typed.
@@ -140,12 +149,17 @@ fn refused(faults: &[Fault]) -> Markup {
 }
 
 /// The accounts, each with the sign-in link of an owner who has still to consent.
-async fn with_links(site: &Site, visitor: &Visitor, made: Vec<Enrolled>) -> Vec<(Enrolled, Option<Secret>)> {
+async fn with_links(
+    site: &Site,
+    visitor: &Visitor,
+    made: Vec<Enrolled>,
+    until: Instant,
+) -> Vec<(Enrolled, Option<Secret>)> {
     let by = audit::on_the_page(&visitor.opened_by, &visitor.session);
     let has_links = made.len() <= MOST_LINKS;
     let mut accounts = Vec::new();
     for enrolled in made {
-        let link = match has_links && waits(&enrolled) {
+        let link = match has_links && waits(&enrolled) && Instant::now() < until {
             true => site.running.sign_in_link(&enrolled.account, by.clone()).await.ok().flatten(),
             false => None,
         };
@@ -194,7 +208,7 @@ fn made_row(enrolled: &Enrolled, link: Option<&Secret>, has_passwords: bool, has
         tr {
             td { a href=(account_path(account)) { (text(account)) } @if owner != account { div.muted.small { "by " (text(owner)) } } }
             @if has_passwords { td data-label="App password" { @if let Some(password) = password { code { (password.expose()) } } } }
-            @if has_links { td data-label="Sign-in link" { @if let Some(link) = link { code { (link.expose()) } } @else { span.muted { "not needed" } } } }
+            @if has_links { td data-label="Sign-in link" { @if let Some(link) = link { code { (link.expose()) } } @else if waits(enrolled) { span.muted { "on its page" } } @else { span.muted { "not needed" } } } }
         }
     }
 }

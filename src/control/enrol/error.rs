@@ -9,6 +9,8 @@ pub(crate) enum TableError {
     Empty,
     #[error("the table is longer than {most} accounts; add the rest in a second one")]
     TooLong { most: usize },
+    #[error("the time for one answer was over before line {line}: the accounts from there on were not made")]
+    OutOfTime { line: u64 },
     #[error("{name:?} is a login name in line {first} already")]
     NameTwice { name: String, first: u64 },
 }

@@ -53,3 +53,25 @@ async fn an_alias_is_not_the_owner_of_another_line() {
     let faults = judged("a@gmail.com,,b@gmail.com,b@gmail.com\nc@gmail.com,,b@gmail.com\n").await;
     assert!(faults.len() == 1 && faults[0].0 == 1 && faults[0].1.contains("c@gmail.com"), "{faults:?}");
 }
+
+#[tokio::test]
+async fn what_was_made_before_a_failure_or_the_end_of_the_time_is_returned_with_its_passwords() {
+    let (_home, installation, store) = installation().await;
+    let rows = table("a@gmail.com\nb@gmail.com\n\nc@gmail.com\nd@gmail.com\n");
+    let judged = async || judge(&installation, &rows, false).await.unwrap();
+    let later = Instant::now() + std::time::Duration::from_secs(3600);
+
+    let none = make_all(&installation, judged().await, Some("default"), Instant::now()).await;
+    assert!(none.accounts.is_empty());
+    let said = none.failure.unwrap().to_string();
+    assert!(said.contains("before line 1: the accounts from there on were not made"), "{said}");
+
+    store.fail_after(2, "authorize");
+    let made = make_all(&installation, judged().await, Some("default"), later).await;
+    let names: Vec<&str> = made.accounts.iter().map(|enrolled| enrolled.account.as_str()).collect();
+    assert_eq!(names, ["a@gmail.com", "b@gmail.com"]);
+    assert!(made.accounts.iter().all(|enrolled| enrolled.password.is_some()));
+    assert!(matches!(made.failure, Some(Error::Store(_))), "{:?}", made.failure);
+    store.heal();
+    assert_eq!(installation.store.accounts().await.unwrap().len(), 2);
+}
