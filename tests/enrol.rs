@@ -126,6 +126,20 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_is_made() {
     assert_eq!(site.run(&["accounts", "add", "--csv", &table, "--yes"]).await.code, 0);
 }
 
+#[tokio::test]
+async fn a_table_that_is_not_utf_8_is_refused_with_its_line_and_the_cure() {
+    let site = site().await;
+    let path = site.home.path().join("table.csv");
+    std::fs::write(&path, b"alice@example.com\nm\xfcller@example.com,sandbox\n").unwrap();
+    let ran = site.run(&["accounts", "add", "--csv", path.to_str().unwrap()]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+    let said = format!("{}:2: the file is not UTF-8: save it as CSV UTF-8", path.display());
+    assert!(ran.err.contains(&said) && ran.err.contains("error: nothing was made"), "{ran:?}");
+    // Nor is such a name made one by one.
+    let ran = site.run(&["authorize", "m\u{fffd}ller@example.com", "--no-browser"]).await;
+    assert!(ran.code == 1 && ran.error().contains("U+FFFD"), "{ran:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_added_account_has_the_state_of_its_owners_grant_which_stays_as_it_is() {
     let site = site().await;

@@ -40,8 +40,9 @@ struct Made {
 pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> Result<Done, Failure> {
     let file = &arguments.csv;
     let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    let rows = read(&text, usize::MAX).map_err(|faults| refused(file, &faults))?;
+    let text = std::fs::read(file).map_err(unreadable)?;
+    // What is no UTF-8 becomes a fault of its line.
+    let rows = read(&String::from_utf8_lossy(&text), usize::MAX).map_err(|faults| refused(file, &faults))?;
     let progress = Progress::of("Checking the accounts against those that are here");
     let judged = judge(installation, &rows, arguments.yes).await.map_err(|faults| refused(file, &faults))?;
     let mut passwords = arguments.passwords_out.as_deref().map(PasswordFile::create).transpose()?;

@@ -5,6 +5,8 @@
 pub(crate) enum TableError {
     #[error("the line is not right as comma-separated values")]
     Line,
+    #[error("the file is not UTF-8: save it as CSV UTF-8")]
+    NotUtf8,
     #[error("the table has no account")]
     Empty,
     #[error("the table is longer than {most} accounts; add the rest in a second one")]

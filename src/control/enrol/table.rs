@@ -5,9 +5,13 @@
 
 use super::error::TableError;
 use crate::control::error::Error;
+use crate::control::names::shape::UNREAD;
 
 /// The first cell of a table's head.
 const HEAD: &str = "account";
+
+/// The lines that are named of a file that is no UTF-8, where each may have such a byte.
+const MOST_UNREAD: usize = 5;
 
 /// A line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub(crate) struct Fault {
 /// more than `most` accounts is a fault.
 pub(crate) fn read(text: &str, most: usize) -> Result<Vec<Row>, Vec<Fault>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let unread = unread_lines(text);
+    if !unread.is_empty() {
+        return Err(unread);
+    }
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let delimiter = if first.contains(';') && !first.contains(',') { b';' } else { b',' };
     let mut reader = csv::ReaderBuilder::new();
@@ -63,6 +71,14 @@ pub(crate) fn read(text: &str, most: usize) -> Result<Vec<Row>, Vec<Fault>> {
         faults.push(Fault { line: 1, error: TableError::Empty.into() });
     }
     if faults.is_empty() { Ok(rows) } else { Err(faults) }
+}
+
+/// The lines with a byte that is no UTF-8, for which the reader of the file has put U+FFFD. The account would be another one
+/// than the file names.
+fn unread_lines(text: &str) -> Vec<Fault> {
+    let numbered = (1..).zip(text.lines());
+    let unread = numbered.filter(|(_, line)| line.contains(UNREAD)).take(MOST_UNREAD);
+    unread.map(|(line, _)| Fault { line, error: TableError::NotUtf8.into() }).collect()
 }
 
 fn row(lines: &mut Lines<'_>, record: &csv::StringRecord) -> Option<Row> {
@@ -139,6 +155,18 @@ mod tests {
                 "{empty}"
             );
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf_8_is_refused_with_the_lines() {
+        // As Excel saves "CSV": Windows-1252.
+        let file = b"alice@x.example\nm\xfcller@x.example\r\nbob@x.example\ncaf\xe9@x.example\n";
+        let faults = read(&String::from_utf8_lossy(file), 100).unwrap_err();
+        let said: Vec<(u64, String)> = faults.iter().map(|it| (it.line, it.error.to_string())).collect();
+        let sentence = "the file is not UTF-8: save it as CSV UTF-8";
+        assert_eq!(said, [(2, sentence.to_owned()), (4, sentence.to_owned())]);
+        assert_eq!(read(&"\u{fffd}\n".repeat(1000), 100).unwrap_err().len(), MOST_UNREAD);
+        assert_eq!(read("m\u{fc}ller@x.example", 100).unwrap()[0].account, "m\u{fc}ller@x.example");
     }
 
     #[test]
