@@ -77,9 +77,18 @@ pub(crate) async fn judge(
                 None => {}
             }
         }
-        match judge_one(installation, &owners, row, yes).await {
-            Ok(judged) => enrolling.push(judged),
-            Err(error) => fault(error),
+        let names = judge_names(installation, &owners, row, yes).await;
+        let provider = providers::choose(&installation.config, &row.account, row.provider.as_deref());
+        match (names, provider) {
+            (Ok(()), Ok(provider)) => enrolling.push(Enrolling::of(row, provider)),
+            (Ok(()), Err(error)) | (Err(error), Ok(_)) => fault(error),
+            (Err(error), Err(other)) => {
+                fault(error);
+                // What the line says is judged in any case; what it leaves out may follow from the wrong name.
+                if row.provider.is_some() {
+                    fault(other);
+                }
+            }
         }
     }
     if faults.is_empty() { Ok(enrolling) } else { Err(faults) }
@@ -109,12 +118,12 @@ impl<'a> RowsOf<'a> {
     }
 }
 
-async fn judge_one(
+async fn judge_names(
     installation: &Installation,
     owners: &Owners<'_>,
     row: &Row,
     yes: bool,
-) -> Result<Enrolling, Error> {
+) -> Result<(), Error> {
     let Row { account, owner, aliases, .. } = row;
     for name in std::iter::once(account).chain(owner).chain(aliases) {
         check_login_name(name)?;
@@ -133,10 +142,15 @@ async fn judge_one(
     if let Some(owner) = owner {
         check_owner(owners, owner).await?;
     }
-    check_aliases(installation, owners, account, aliases, yes).await?;
-    let provider = providers::choose(&installation.config, account, row.provider.as_deref())?;
-    let owner = owner.clone().unwrap_or_else(|| account.clone());
-    Ok(Enrolling { line: row.line, account: account.clone(), owner, aliases: aliases.clone(), provider })
+    check_aliases(installation, owners, account, aliases, yes).await
+}
+
+impl Enrolling {
+    fn of(row: &Row, provider: Arc<Provider>) -> Self {
+        let Row { line, account, owner, aliases, .. } = row.clone();
+        let owner = owner.unwrap_or_else(|| account.clone());
+        Self { line, account, owner, aliases, provider }
+    }
 }
 
 /// Makes one account, with an app password called `password` if given.

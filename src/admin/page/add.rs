@@ -189,6 +189,7 @@ impl Added {
                     p { "An account opens when its owner has consented: open it and press “Authorise”, or send the owner its sign-in link." }
                 }
                 @if has_passwords { p { strong { "The app passwords are shown this once." } } }
+                @else if !self.accounts.is_empty() { p { "They have no app password yet, without which no mail program can log in: “New app password” on each account's page makes one." } }
                 @if has_passwords || has_links {
                     div.scroll {
                         table.tight {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
 use crate::cli::progress::Progress;
+use crate::command;
 use crate::control::enrol::{Enrolled, Enrolling, Fault, PasswordFile, judge, make, read};
 use crate::control::{Error, Installation};
 use crate::secret::Secret;
@@ -108,6 +109,11 @@ fn tell(made: &[Made], passwords: Option<&Path>, is_public: bool) {
     print::words(&format!("Accounts made: {}.", made.len()));
     if let Some(file) = passwords {
         print::words(&format!("Their app passwords are in {}, which only you can read.", file.display()));
+    } else if let Some(Made { enrolled, .. }) = made.first() {
+        print::words(&format!(
+            "They have no app password yet, without which no mail program can log in. For each, as for the first: {}",
+            command::create_password(&enrolled.account)
+        ));
     }
     let waiting: Vec<&Made> = made.iter().filter(|made| waits(&made.enrolled)).collect();
     if waiting.is_empty() {

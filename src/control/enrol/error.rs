@@ -7,6 +7,10 @@ pub(crate) enum TableError {
     Line,
     #[error("the file is not UTF-8: save it as CSV UTF-8")]
     NotUtf8,
+    #[error("the columns are account,provider,owner,alias,… in this order")]
+    Head,
+    #[error("the columns are separated by tabs: save the table as CSV, with commas or semicolons")]
+    Tabs,
     #[error("the table has no account")]
     Empty,
     #[error("the table is longer than {most} accounts; add the rest in a second one")]

@@ -40,7 +40,11 @@ pub(crate) fn read(text: &str, most: usize) -> Result<Vec<Row>, Vec<Fault>> {
     if !unread.is_empty() {
         return Err(unread);
     }
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let is_content = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
+    let first = text.lines().find(is_content).unwrap_or_default();
+    if first.contains('\t') && !first.contains([',', ';']) {
+        return Err(vec![Fault { line: 1, error: TableError::Tabs.into() }]);
+    }
     let delimiter = if first.contains(';') && !first.contains(',') { b';' } else { b',' };
     let mut reader = csv::ReaderBuilder::new();
     reader.has_headers(false).flexible(true).trim(csv::Trim::All).comment(Some(b'#')).delimiter(delimiter);
@@ -53,6 +57,10 @@ pub(crate) fn read(text: &str, most: usize) -> Result<Vec<Row>, Vec<Fault>> {
                 let is_head = is_first && row.account.eq_ignore_ascii_case(HEAD);
                 is_first = false;
                 match rows.len() {
+                    _ if is_head && !is_known_head(&record) => {
+                        faults.push(Fault { line: row.line, error: TableError::Head.into() });
+                        break;
+                    }
                     _ if is_head => {}
                     number if number < most => rows.push(row),
                     _ => {
@@ -71,6 +79,18 @@ pub(crate) fn read(text: &str, most: usize) -> Result<Vec<Row>, Vec<Fault>> {
         faults.push(Fault { line: 1, error: TableError::Empty.into() });
     }
     if faults.is_empty() { Ok(rows) } else { Err(faults) }
+}
+
+/// Whether the columns of a head are what the columns of a table are. What is in a column follows from its place alone: a
+/// person who names them in another order would grant another person's mail.
+fn is_known_head(record: &csv::StringRecord) -> bool {
+    let names = record.iter().map(str::to_lowercase).enumerate();
+    names.filter(|(_, name)| !name.is_empty()).all(|(place, name)| match place {
+        0 => name == HEAD,
+        1 => name == "provider",
+        2 => name == "owner",
+        _ => name.starts_with("alias") || name == "…" || name == "...",
+    })
 }
 
 /// The lines with a byte that is no UTF-8, for which the reader of the file has put U+FFFD. The account would be another one
@@ -167,6 +187,28 @@ mod tests {
         assert_eq!(said, [(2, sentence.to_owned()), (4, sentence.to_owned())]);
         assert_eq!(read(&"\u{fffd}\n".repeat(1000), 100).unwrap_err().len(), MOST_UNREAD);
         assert_eq!(read("m\u{fc}ller@x.example", 100).unwrap()[0].account, "m\u{fc}ller@x.example");
+    }
+
+    #[test]
+    fn a_head_that_names_other_columns_is_refused_because_the_place_of_a_column_decides() {
+        for head in ["account,provider,alias", "Account;Owner;Provider", "account,,,owner", "account,user"] {
+            let faults = read(&format!("{head}\na@x.example,gmail,b@x.example\n"), 100).unwrap_err();
+            assert_eq!(faults.len(), 1, "{head}");
+            let said = faults[0].error.to_string();
+            assert_eq!(said, "the columns are account,provider,owner,alias,… in this order", "{head}");
+        }
+        for head in
+            ["account", "ACCOUNT,,", "account,provider,owner,alias,alias", "account,provider,owner,alias,…"]
+        {
+            assert_eq!(read(&format!("{head}\na@x.example\n"), 100).unwrap().len(), 1, "{head}");
+        }
+    }
+
+    #[test]
+    fn a_table_with_tabs_is_refused_in_one_sentence() {
+        let faults = read("account\tprovider\na@x.example\tgmail\nb@x.example\tgmail\n", 100).unwrap_err();
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].error.to_string().contains("separated by tabs"), "{}", faults[0].error);
     }
 
     #[test]
