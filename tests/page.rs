@@ -184,7 +184,8 @@ async fn what_needs_a_person_comes_first_with_a_count_a_cause_and_its_cure() {
         ("?provider=gmail", &[]),
         ("?kind=no-such-kind&page=0", &[BOB, ALICE]),
         ("?page=99999999999999999999", &[BOB, ALICE]),
-        ("?page=2", &[]),
+        ("?page=2", &[BOB, ALICE]),
+        ("?page=999999", &[BOB, ALICE]),
     ] {
         assert_eq!(listed(&browser.get(&format!("/{query}")).await), shown, "{query}");
     }
@@ -266,6 +267,91 @@ async fn a_mailbox_that_the_mail_server_refuses_needs_a_person_and_no_configurat
     // Programs go on to read the same state of both.
     let (tokens, _) = site.tokens().await;
     assert!(tokens.iter().all(|entry| entry["state"] == "misconfigured"), "{tokens:#?}");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn what_many_accounts_depend_on_is_named_with_its_day_and_the_file_to_change() {
+    let site = site().await;
+    let soon = time::OffsetDateTime::now_utc() + time::Duration::days(5);
+    for (name, is_app) in [("own", false), ("app", true)] {
+        let key = match is_app {
+            true => rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap(),
+            false => rcgen::KeyPair::generate().unwrap(),
+        };
+        let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        parameters.not_after = soon;
+        let certificate = parameters.self_signed(&key).unwrap().pem();
+        std::fs::write(site.home.path().join(format!("{name}.pem")), certificate).unwrap();
+        std::fs::write(site.home.path().join(format!("{name}.key")), key.serialize_pem()).unwrap();
+        common::set_mode(&site.home.path().join(format!("{name}.key")), 0o600);
+    }
+    let secret = site.home.path().join("secret");
+    std::fs::write(&secret, "x").unwrap();
+    common::set_mode(&secret, 0o600);
+    site.configure(&format!(
+        "{ON}[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"\n\
+         [providers.gmail]\nclient_id = \"x\"\nclient_secret_file = \"secret\"\nclient_secret_expires = \"{}\"\n\
+         [providers.corp]\npreset = \"microsoft365\"\ntenant = \"corp.example\"\nclient_id = \"x\"\n\
+         app_certificate = \"app.pem\"\napp_key = \"app.key\"\n",
+        soon.date()
+    ));
+    site.configure_provider(&format!("client_secret_expires = \"{}\"", soon.date()));
+    site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    let format = time::macros::format_description!("[day padding:none] [month repr:long] [year]");
+    page.has(&format!(" ends on {}, <time", soon.date().format(format).unwrap()));
+    let file = |name: &str| site.home.path().join(name).display().to_string();
+    // In the configuration itself, and in a file of its own.
+    page.has(&format!("Put it into <code>{}</code> as <code>client_secret</code>", file("config.toml")));
+    page.has(&format!("Put it into <code>{}</code>, the <code>client_secret_file</code>", file("secret")));
+    page.has(" The application's certificate for ")
+        .has(&format!("put it into <code>{}</code>", file("app.pem")));
+    page.has("The certificate that mail programs see")
+        .has(&format!("Renew <code>{}</code>", file("own.pem")));
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn each_account_has_the_button_for_what_is_wrong_with_it() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    let set = "UPDATE grants SET state = 'misconfigured', last_error = 'it is wrong', cause_kind = 'client_refused', cure = ? \
+         WHERE owner = ?";
+    let admin_consent = r#"{"kind":"admin_consent","text":"an administrator of the organisation consents"}"#;
+    site.tamper(set, &[admin_consent, ALICE]).await;
+    site.tamper(set, &[r#"{"kind":"unknown"}"#, BOB]).await;
+    let (serving, mut browser) = opened(&site).await;
+    assert_eq!(browser.get("/").await.body.matches(">Check now<").count(), 2);
+    // Nothing else opens an account that is disabled.
+    browser.post(&format!("{BOBS}/disable"), &[]).await;
+    let page = browser.get("/?kind=disabled").await;
+    page.has("It is wrong.").has(&format!("action=\"{BOBS}/enable\"")).lacks("Check now").lacks("Authorise");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_of_dots_is_removed_the_activity_is_that_of_the_account_and_only_a_consent_is_said_to_stay() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    browser.post(&format!("{ALICES}/alias"), &[("alias", "..")]).await.has("“..” is a login name");
+    let page = browser.get(ALICES).await;
+    page.has(&format!("action=\"{ALICES}/unalias?alias=%2E%2E\""));
+    page.has("href=\"/activity?account=alice%40example%2Ecom\"");
+    let page = browser.post(&format!("{ALICES}/unalias?alias=%2E%2E"), &[]).await;
+    page.has("“..” is no login name of alice@example.com any more");
+    // An account that waits for its first consent is not known at the provider.
+    browser
+        .post("/add", &[("table", "bob@example.com,sandbox\n")])
+        .await
+        .has("They have no app password yet");
+    browser.get(&format!("{BOBS}/remove")).await.has("Its authorisation is deleted").lacks("consent stays");
+    browser.post(&format!("{BOBS}/remove"), &[]).await.has("is removed").lacks("still stands");
+    browser.get(&format!("{ALICES}/remove")).await.has("At the provider the consent stays");
+    browser.post(&format!("{ALICES}/remove"), &[]).await.has("At its provider the consent still stands.");
     serving.stop().await;
 }
 
@@ -375,10 +461,10 @@ async fn login_names_are_added_and_removed_by_forms_that_say_what_changed() {
     }
     let fields = [("alias", "info@example.com"), ("foreign", "yes")];
     browser.post(&format!("{ALICES}/alias"), &fields).await.has("“info@example.com” is a login name");
-    let page = browser.post(&format!("{ALICES}/unalias/helpdesk"), &[]).await;
+    let page = browser.post(&format!("{ALICES}/unalias?alias=helpdesk"), &[]).await;
     page.has("“helpdesk” is no login name of alice@example.com any more");
     assert!(!serving.client().await.command(&common::login(&settings)).await.is_ok());
-    browser.post(&format!("{ALICES}/unalias/helpdesk"), &[]).await.has("has no alias");
+    browser.post(&format!("{ALICES}/unalias?alias=helpdesk"), &[]).await.has("has no alias");
     serving.stop().await;
 }
 
@@ -495,7 +581,9 @@ async fn a_table_is_judged_as_a_whole_and_each_new_account_waits_for_its_owner()
     browser.get("/").await.has("No account yet");
     let table = "account,provider,owner,alias\nalice@example.com,sandbox,,al\nbob@example.com,sandbox\n";
     let made = browser.post("/add", &[("table", table), ("passwords", "yes")]).await;
-    assert_eq!(made.body.matches("/again/").count(), 2, "a link for each owner: {}", made.body);
+    // A link for each owner, in the list and in the table for a spreadsheet.
+    assert_eq!(made.body.matches("/again/").count(), 4, "{}", made.body);
+    made.has("data-copy=\"Copy as a table\">account\tapp password\tsign-in link\n");
     made.has("2 accounts made")
         .has("shown this once")
         .has("It has not been authorised yet")

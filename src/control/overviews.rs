@@ -4,11 +4,12 @@
 //! One pass reads the accounts page by page and keeps only what may be shown, so that memory does not grow with their
 //! number.
 
+mod endings;
 mod standing;
 
 use std::collections::BTreeMap;
 
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::error::Error;
 use super::grants::Overview;
@@ -16,6 +17,7 @@ use super::installation::Installation;
 use super::passwords;
 use crate::store::AppPassword;
 
+pub(crate) use endings::{Ending, EndingOf, endings};
 pub(crate) use standing::{SOON, Standing, Urgency};
 
 /// Number of accounts read at once.
@@ -176,31 +178,4 @@ pub(crate) async fn one(installation: &Installation, name: &str) -> Result<Singl
     let passwords = passwords::list(installation, Some(&row.account.name)).await?;
     let passwords = passwords.into_iter().map(|entry| entry.password).collect();
     Ok(Single { overview: Overview::of(installation, row), passwords })
-}
-
-/// A client secret that ends soon, or has ended: one key of the configuration mends all its accounts.
-pub(crate) struct EndingSecret {
-    /// The provider's name.
-    pub(crate) provider: String,
-    /// Its title.
-    pub(crate) title: String,
-    /// The last day.
-    pub(crate) at: OffsetDateTime,
-}
-
-/// How long before the end of a client secret the list says so: its renewal passes several hands.
-const SECRET_SOON: Duration = Duration::days(30);
-
-/// The client secrets of providers in use that end soon, the nearest first.
-pub(crate) fn ending_secrets(installation: &Installation) -> Vec<EndingSecret> {
-    let by = OffsetDateTime::now_utc().saturating_add(SECRET_SOON);
-    let usable = installation.config.usable_providers();
-    let mut ending: Vec<EndingSecret> = usable
-        .filter_map(|provider| {
-            let at = provider.client_secret_expires.filter(|at| *at <= by)?;
-            Some(EndingSecret { provider: provider.name.clone(), title: provider.title.clone(), at })
-        })
-        .collect();
-    ending.sort_by_key(|secret| secret.at);
-    ending
 }

@@ -98,7 +98,7 @@ fn page(
                 }
             }
         }
-        section.card id="events" data-live="15" { h2 { "Recent events" } (activity::short(trail, now)) }
+        section.card id="events" data-live="15" { h2 { "Recent events" } (activity::short(trail, name, now)) }
         (ending(overview, &path))
     }
 }

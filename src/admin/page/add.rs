@@ -175,6 +175,17 @@ pub(in crate::admin) struct Added {
 }
 
 impl Added {
+    /// The accounts as lines of cells, which a spreadsheet takes as they are.
+    fn table(&self) -> String {
+        let mut table = "account\tapp password\tsign-in link\n".to_owned();
+        for (enrolled, link) in &self.accounts {
+            let secret = |secret: Option<&Secret>| secret.map(|it| cell(it.expose())).unwrap_or_default();
+            let (password, link) = (secret(enrolled.password.as_ref()), secret(link.as_ref()));
+            table.push_str(&format!("{}\t{password}\t{link}\n", cell(&text(&enrolled.account))));
+        }
+        table
+    }
+
     /// The accounts, and what comes next.
     pub(in crate::admin) fn shown(&self) -> Markup {
         let has_passwords = self.accounts.iter().any(|(enrolled, _)| enrolled.password.is_some());
@@ -191,6 +202,8 @@ impl Added {
                 @if has_passwords { p { strong { "The app passwords are shown this once." } } }
                 @else if !self.accounts.is_empty() { p { "They have no app password yet, without which no mail program can log in: “New app password” on each account's page makes one." } }
                 @if has_passwords || has_links {
+                    label for="made" { "All of them, for a spreadsheet " span.hint { "account, app password, sign-in link" } }
+                    div.shown-once { textarea.made id="made" readonly rows="4" spellcheck="false" data-copy="Copy as a table" { (self.table()) } }
                     div.scroll {
                         table.tight {
                             thead { tr { th { "Account" } @if has_passwords { th { "App password" } } @if has_links { th { "Sign-in link for the owner" } } } }
@@ -203,6 +216,14 @@ impl Added {
     }
 }
 
+/// A cell of a table for a spreadsheet, which would take a text that begins like that for a formula.
+fn cell(text: &str) -> String {
+    match text.starts_with(['=', '+', '-', '@']) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
+}
+
 fn made_row(enrolled: &Enrolled, link: Option<&Secret>, has_passwords: bool, has_links: bool) -> Markup {
     let Enrolled { account, owner, password, .. } = enrolled;
     html! {
@@ -210,6 +231,25 @@ fn made_row(enrolled: &Enrolled, link: Option<&Secret>, has_passwords: bool, has
             td { a href=(account_path(account)) { (text(account)) } @if owner != account { div.muted.small { "by " (text(owner)) } } }
             @if has_passwords { td data-label="App password" { @if let Some(password) = password { code { (password.expose()) } } } }
             @if has_links { td data-label="Sign-in link" { @if let Some(link) = link { code { (link.expose()) } } @else if waits(enrolled) { span.muted { "on its page" } } @else { span.muted { "not needed" } } } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spreadsheet_takes_no_cell_for_a_formula() {
+        for (text, shown) in [
+            ("=1+1@x.example", "'=1+1@x.example"),
+            ("+a@x.example", "'+a@x.example"),
+            ("-2", "'-2"),
+            ("@SUM", "'@SUM"),
+            ("a=b@x.example", "a=b@x.example"),
+            ("", ""),
+        ] {
+            assert_eq!(cell(text), shown);
         }
     }
 }

@@ -8,17 +8,15 @@ use axum::response::Response;
 use maud::{Markup, html};
 use time::{Date, OffsetDateTime};
 
+use super::endings::notice;
 use super::frame::{Frame, failure, no_session, not_known, text};
-use super::words::{
-    account_path, count, doors, encoded, kind_title, of_keys, reload_button, state, trouble, when,
-};
+use super::words::{account_path, count, doors, encoded, kind_title, of_keys, state, trouble, when};
 use crate::admin::site::Site;
 use crate::admin::visit::{self, Fields};
 use crate::admin::visitors::Visitor;
 use crate::control::grants::Overview;
-use crate::control::overviews::{
-    EndingSecret, Kind, Listing, Standing, Urgency, Wanted, ending_secrets, search,
-};
+use crate::control::overviews::{Ending, Kind, Listing, Standing, Urgency, Wanted, endings, search};
+use crate::control::{Error, Installation};
 
 /// The accounts of a page.
 const SIZE: usize = 50;
@@ -33,9 +31,9 @@ pub(super) async fn show(
         Ok(None) => return no_session(StatusCode::OK),
         Err(why) => return not_known(&why),
     };
-    let asked = Asked::read(&Fields::of_query(query.as_deref()));
+    let mut asked = Asked::read(&Fields::of_query(query.as_deref()));
     let installation = site.installation(&visitor);
-    let listing = match search(&installation, &asked.wanted, asked.page, SIZE).await {
+    let listing = match found(&installation, &mut asked).await {
         Ok(listing) => listing,
         Err(error) => return failure(&visitor, &error),
     };
@@ -45,8 +43,19 @@ pub(super) async fn show(
     };
     let said = site.said(&visitor, query.as_deref()).await;
     let frame = Frame { title: &title, visitor: &visitor, part: "/", said, reload: None };
-    let secrets = ending_secrets(&installation);
-    frame.around(&page(&visitor, &asked, &listing, &secrets))
+    let ending = endings(&installation).await;
+    frame.around(&page(&visitor, &asked, &listing, &ending))
+}
+
+/// What is asked for; the last page where the address names one behind it, as after a removal.
+async fn found(installation: &Installation, asked: &mut Asked) -> Result<Listing, Error> {
+    let listing = search(installation, &asked.wanted, asked.page, SIZE).await?;
+    let last = listing.matching.div_ceil(SIZE).max(1) - 1;
+    if asked.page <= last {
+        return Ok(listing);
+    }
+    asked.page = last;
+    search(installation, &asked.wanted, last, SIZE).await
 }
 
 /// What the address asks for.
@@ -78,7 +87,7 @@ impl Asked {
     }
 }
 
-fn page(visitor: &Visitor, asked: &Asked, listing: &Listing, secrets: &[EndingSecret]) -> Markup {
+fn page(visitor: &Visitor, asked: &Asked, listing: &Listing, ending: &[Ending]) -> Markup {
     html! {
         div.head {
             h1 { "Accounts" }
@@ -86,7 +95,7 @@ fn page(visitor: &Visitor, asked: &Asked, listing: &Listing, secrets: &[EndingSe
         }
         @if listing.total() == 0 { (no_account()) } @else {
             (chips(asked, listing))
-            @for secret in secrets { (ending_secret(visitor, secret, listing.providers.get(&secret.provider).copied().unwrap_or(0))) }
+            @for ending in ending { (notice(visitor, ending, &listing.providers)) }
             (filter(asked, listing))
             div id="accounts" data-live="15" { (groups(visitor, asked, listing)) }
         }
@@ -133,28 +142,6 @@ fn chips(asked: &Asked, listing: &Listing) -> Markup {
                     (chip("ends_soon", "warn", &format!("{} within 14 days", if listing.end_soon == 1 { "1 ends".to_owned() } else { format!("{} end", listing.end_soon) })))
                 }
             }
-        }
-    }
-}
-
-/// A secret of the configuration, on which many accounts depend.
-fn ending_secret(visitor: &Visitor, secret: &EndingSecret, accounts: usize) -> Markup {
-    let now = OffsetDateTime::now_utc();
-    let of_provider = format!("/?provider={}", encoded(&secret.provider));
-    html! {
-        div.notice role="note" {
-            p {
-                span.mark aria-hidden="true" { "!" } " The client secret of " strong { (secret.title) }
-                @if secret.at < now { " ended " } @else { " ends " } (when(secret.at, now))
-                @match accounts {
-                    0 => "; no account uses it yet.",
-                    1 => { ", and with it " a href=(of_provider) { "its account" } " stops working." }
-                    more => { ", and with it " a href=(of_provider) { "its " (more) " accounts" } " stop working." }
-                }
-            }
-            p { "Make a new one at the provider, put it into " code { "[providers." (secret.provider) "]" }
-                " of the configuration with its new " code { "client_secret_expires" } ", and then:" }
-            div.actions { (reload_button(visitor)) }
         }
     }
 }

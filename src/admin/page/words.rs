@@ -163,6 +163,14 @@ pub(super) fn trouble(visitor: &Visitor, overview: &Overview, trouble: &Trouble)
         (Cure::Authorize { .. }, false) => trouble.cure.words(&command(overview)),
         (cure, _) => cure_words(cure),
     };
+    if overview.state == State::Disabled {
+        // Nothing else mends it while every login is refused.
+        let path = account_path(&overview.account.name);
+        return html! {
+            p { (text(&first_upper(&trouble.cause.text))) "." }
+            div.actions { (button(visitor, &format!("{path}/enable"), "small", "Enable")) }
+        };
+    }
     html! {
         p { (text(&first_upper(&trouble.cause.text))) "." }
         @if !cure.is_empty() && !is_the_button(&cure) { p.cure.muted { (text(&first_upper(&cure))) "." } }
@@ -200,13 +208,14 @@ fn cure_button(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Mar
             Cure::Configure { .. } => {
                 div.actions { (reload_button(visitor)) (button(visitor, &format!("{path}/check"), "small", "Check now")) }
             }
-            Cure::Wait { .. } | Cure::Administrator { .. } | Cure::Advice { .. } => {
-                div.actions { (button(visitor, &format!("{path}/check"), "small", "Check now")) }
-            }
             Cure::AdminConsent { url: Some(url), .. } if url.starts_with("https://") => {
                 div.actions { a.button.small href=(url) target="_blank" rel="noreferrer noopener" { "Open the administrator's link" } }
             }
-            _ => {}
+            Cure::Authorize { .. } => {}
+            // Something that no button of this page does: the check says whether it is done.
+            Cure::Wait { .. } | Cure::Administrator { .. } | Cure::Advice { .. } | Cure::AdminConsent { .. } | Cure::Unknown => {
+                div.actions { (button(visitor, &format!("{path}/check"), "small", "Check now")) }
+            }
         }
     }
 }

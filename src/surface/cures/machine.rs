@@ -78,7 +78,7 @@ pub(crate) fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
 }
 
 /// The file that is read, or would be: the machine's for root, else the person's.
-pub(super) fn configuration_file() -> String {
+pub(crate) fn configuration_file() -> String {
     let read = crate::config::default_file().ok().flatten();
     let by_environment = std::env::var_os("IMAP_OAUTH_PROXY_CONFIG").map(PathBuf::from);
     let by_option = std::env::args().skip_while(|word| word != "--config").nth(1).map(PathBuf::from);
