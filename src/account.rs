@@ -69,7 +69,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// `sealer` opens the key that hashes generated passwords; it is made at the first start.
+    /// `sealer` opens the key that hashes generated passwords; the key is made at the first start.
     pub async fn open(store: Arc<dyn Store>, sealer: &Sealer) -> Result<Self, PasswordError> {
         let passwords = Arc::new(Passwords::open(&*store, sealer).await?);
         let attempts = Arc::new(together::attempts(&*store, sealer).await?);
@@ -90,9 +90,9 @@ impl Accounts {
         self.changes.subscribe()
     }
 
-    /// Whether `password` opens the account called `name` at this `door`, asked from `from`. It is answered before
-    /// `due`: what is not verified by then goes on, and is remembered. One that is `exposed`, because it came in
-    /// cleartext over a network, opens nothing unless it is limited to exactly this door.
+    /// Whether `password` opens the account called `name` at this `door`, for a client at `from`. The answer comes
+    /// before `due`: a verification that is not done by then goes on, and its result is remembered. A password that is
+    /// `exposed`, because it came in cleartext over a network, opens nothing unless it is limited to exactly this door.
     pub async fn verify(
         &self,
         name: &str,

@@ -1,5 +1,5 @@
 //! The command line: one file for each command, and the only place that prints. `control` performs the operations;
-//! this room has the words for them.
+//! this module has the words for them.
 //!
 //! Data goes to standard output, messages to standard error. Exit code 0: done; 1: failed; 2: a mistake in the
 //! command line or the configuration; 3: done, but a person has to act.

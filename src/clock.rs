@@ -1,15 +1,15 @@
 //! The wall clock and the dice of the parts of the program that a simulation runs.
 //!
 //! A part that compares dates or spreads pauses at random asks its [`Clock`]; in the program that is the clock of the machine
-//! and its random numbers. A test gives another one, so that a run follows from a seed alone, and each instance in it has a
-//! clock of its own, which may be wrong. Waiting is tokio's business, whose time a test can pause.
+//! and its random numbers. A test passes a clock of its own, so that a run follows from its seed alone; there each
+//! instance has a separate clock, which may be wrong. Waiting uses tokio's time, which a test can pause.
 
 use std::fmt;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-/// A clock that a test gives.
+/// A clock that a test provides.
 pub trait GivenClock: Send + Sync {
     /// The wall clock.
     fn now(&self) -> OffsetDateTime;

@@ -115,7 +115,7 @@ pub fn create_password(account: &str) -> String {
     format!("imap-oauth-proxy passwords create {} --name NAME", quoted(account))
 }
 
-/// Makes one for this door alone.
+/// Makes an app password for this door alone.
 pub fn create_password_for(account: &str, door: &str) -> String {
     with_protocols(&create_password(account), &[door])
 }

@@ -238,12 +238,12 @@ impl Config {
         Self::mistakes_in(&text, path.as_deref())
     }
 
-    /// The same for `text`; `path` is its file.
+    /// Like [`Config::mistakes`], for `text`; `path` is its file.
     pub fn mistakes_in(text: &str, path: Option<&Path>) -> (Vec<ConfigError>, Option<Self>) {
         every::mistakes(text, path)
     }
 
-    /// A mistake in the value of `key` that shows only outside of the file.
+    /// A mistake in the value of `key` that only other parts of the program can find.
     pub fn fault(&self, key: &[&str], message: &dyn std::fmt::Display) -> ConfigError {
         let text = self.file.as_ref().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
         let key = key.iter().map(|part| (*part).to_owned()).collect();
@@ -273,15 +273,16 @@ impl Config {
         self.providers.values().filter(|provider| provider.is_usable())
     }
 
-    /// Why `account`'s provider cannot work, if that is known.
+    /// The preset of `account`'s provider, if that provider cannot work.
     pub fn unsupported(&self, account: &str) -> Option<&Unsupported> {
         let domain = domain_of(account)?;
         self.unsupported.iter().find(|entry| specificity(&entry.domains, &domain).is_some())
     }
 }
 
-/// The state directory that `explicit`, or the first default file that exists, names, whatever mistakes are in it: a
-/// running process is asked there, which goes on with what it read before.
+/// The state directory that the file `explicit`, or the first default file that exists, names. Mistakes elsewhere in
+/// the file are ignored: a command looks there for a running process, which goes on with the configuration that it read
+/// before.
 pub fn state_directory(explicit: Option<&Path>) -> Result<PathBuf, ConfigError> {
     let file = explicit.map_or_else(default_file, |path| Ok(Some(path.to_owned())))?;
     let text = match &file {

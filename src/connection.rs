@@ -119,7 +119,7 @@ enum Answered {
     LoggedIn(Box<HalfJoined>),
     /// The login was refused, and the client may try again.
     Refused,
-    /// The client was told to begin TLS; so many bytes came behind its command.
+    /// The client was told to begin TLS; this number of bytes came behind its command.
     StartTls { injected: usize },
     /// The dialogue is over, and the client was told so.
     Over,
@@ -205,7 +205,7 @@ impl<P: Protocol> Connection<P> {
             Ok(Ok(Request::Login(login))) => Asked::Login(login),
             Ok(Ok(Request::Send)) => match &self.device {
                 Some(device) => Asked::Send(device.clone()),
-                // Only a dialogue that was told of a device sends this event.
+                // Only a dialogue that knows of a device sends this event.
                 None => return Answered::Cut,
             },
             Ok(Ok(Request::StartTls { injected })) => return Answered::StartTls { injected },

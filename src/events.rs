@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::oauth::Webhook;
 use crate::store::{Act, Actor, GrantStatus, Id, LONGEST_LOOK, Store, StoreError, Watch};
 
-/// How soon a change of a grant is looked at.
+/// The pause between two looks for changed grants.
 const LOOK: Duration = Duration::from_secs(1);
 /// Grants that one query reads, and the pause between two queries.
 const PAGE: u32 = 200;
@@ -123,8 +123,7 @@ impl Teller {
             // A disabled account's grant is not reported while the account is disabled.
             let news = if grant.accounts.is_empty() { None } else { News::of(&grant, near) };
             let at = match (&news, end) {
-                // A delivered event makes the grant due by itself. This covers an event that was not
-                // delivered.
+                // A delivered event makes the grant due by itself. This time covers an event that was not delivered.
                 (Some(_), _) => now.saturating_add(AGAIN),
                 (None, Some((at, _))) if at - now > self.warn => at.saturating_sub(self.warn),
                 (None, _) => now.saturating_add(LONGEST_LOOK),
@@ -223,7 +222,8 @@ impl Teller {
         self.remember(&claimed, Some(&act)).await
     }
 
-    /// Writes down that all `members`, which have one cause, are told, and the telling where there was one.
+    /// Records in the rows that all `members`, which have one cause, are reported, and the delivery `act` if there was
+    /// one.
     async fn remember(&self, members: &[Member], act: Option<&Act>) -> Result<(), StoreError> {
         let Some(first) = members.first() else { return Ok(()) };
         let ids: Vec<&Id> = members.iter().map(|member| &member.grant.id).collect();

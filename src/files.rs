@@ -1,9 +1,9 @@
 //! Files that several processes share, or that must survive a power cut: locks, and contents that appear whole.
 //!
-//! A reader finds the old contents or the new ones, never a part of them: contents are written beside the place where
-//! they belong, reach the disk, and take their name last; then the name reaches the disk. What is made here is its
-//! owner's alone unless the caller names another mode. Locks are the kernel's (`flock`), so they end with the process
-//! that holds them, whatever ends it.
+//! A reader finds the old contents or the new ones, never a part of them: new contents are written to a file of another
+//! name in the same directory, synced, and then renamed; then the directory is synced. Only their owner can access
+//! these files unless the caller names another mode. Locks are the kernel's (`flock`), so they end with the process
+//! that holds them, even if it is killed.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
@@ -12,38 +12,39 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// Makes `path` and what leads there, where it is missing, for its owner alone.
+/// Makes the directory `path` and its missing parents, accessible to their owner alone.
 pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Waits for the lock of the file at `path`, which is made where it is missing. The lock ends with the value.
+/// Waits for the lock of the file at `path`, and makes the file if there is none. The lock ends when the returned file
+/// is dropped.
 pub(crate) fn lock(path: &Path) -> io::Result<File> {
     let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     file.lock()?;
     Ok(file)
 }
 
-/// Whether another open file holds the lock of `file`.
+/// Whether another open file holds the lock of `file`. If none does, `file` itself holds a shared lock afterwards.
 pub(crate) fn is_locked(file: &File) -> bool {
     file.try_lock_shared().is_err()
 }
 
-/// A new, empty file; an error where there is one of that name.
+/// Makes an empty file; an error if `path` exists.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// A new file with these contents; an error where there is one of that name, which stays as it is.
+/// Makes a file with these contents; an error if `path` exists, which then stays as it is.
 pub(crate) fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
     Draft(written_beside(path, contents, 0o600)?).publish(path)
 }
 
-/// A new file that is on the disk, and has no name yet; removed unless it is published.
+/// A file that is written and synced, but does not have its final name yet; removed unless it is published.
 pub(crate) struct Draft(NamedTempFile);
 
-/// Writes the contents for a new file beside its place, so that only its name is missing. A draft of the same file that
-/// a killed process has left is replaced.
+/// Writes the contents for a new file at `path` to another name in the same directory. A draft that a killed process
+/// has left there is replaced.
 pub(crate) fn draft(path: &Path, contents: &[u8]) -> io::Result<Draft> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = format!(".{name}.draft");
@@ -57,26 +58,26 @@ pub(crate) fn draft(path: &Path, contents: &[u8]) -> io::Result<Draft> {
 }
 
 impl Draft {
-    /// Gives the file its name; an error where there is a file of that name, which stays as it is.
+    /// Gives the file its final name; an error if `path` exists, which then stays as it is.
     pub(crate) fn publish(self, path: &Path) -> io::Result<()> {
         self.0.persist_noclobber(path)?;
         sync_name(path)
     }
 }
 
-/// Puts a file of `mode` with these contents in the place of the one at `path`, if there is one.
+/// Writes a file of `mode` with these contents to `path`, in place of any file there.
 pub(crate) fn replace(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     written_beside(path, contents, mode)?.persist(path)?;
     sync_name(path)
 }
 
-/// Waits until the file at `path` and its name are on the disk.
+/// Waits until the file at `path` and its directory entry are on the disk.
 pub(crate) fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()?;
     sync_name(path)
 }
 
-/// Removed again unless it is given its name.
+/// A synced temporary file in the directory of `path`; removed when dropped, unless the caller renames it.
 fn written_beside(path: &Path, contents: &[u8], mode: u32) -> io::Result<NamedTempFile> {
     written(tempfile::Builder::new().prefix(".new-"), path, contents, mode)
 }
@@ -140,7 +141,7 @@ mod tests {
         let path = directory.path().join("file");
         drop(draft(&path, b"dropped").unwrap());
         assert!(names_in(directory.path()).is_empty());
-        // As a killed process leaves it.
+        // A killed process leaves its draft.
         std::mem::forget(draft(&path, b"killed").unwrap());
         draft(&path, b"published").unwrap().publish(&path).unwrap();
         let refused = draft(&path, b"second").unwrap().publish(&path).unwrap_err();

@@ -1,4 +1,4 @@
-//! When and why a grant will end. No other room works this out.
+//! When and why a grant will end. No other module works this out.
 //!
 //! Ends with a date come first, the nearest in front; then the provider's ends without a date. A fact that
 //! the proxy cannot know (whether a Google project is in Testing) becomes a condition, with the date that

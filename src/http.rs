@@ -1,7 +1,7 @@
 //! The HTTP server for OAuth redirects, monitoring and the page. Any local program or network peer may reach it. So
 //! a connection serves one request with a small header and a small body, which must arrive within ten seconds; the
-//! connection is closed after the answer, which has [`Bounds::answer`]. When all connections are taken, a new one
-//! displaces the oldest that has not sent its request yet.
+//! connection is closed after the answer, for which [`Bounds::answer`] is the time limit. When all connections are
+//! taken, a new one displaces the oldest that has not sent its request yet.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -39,7 +39,7 @@ const SMALL: u64 = 64 * 1024;
 /// must not fill the memory.
 const LARGE_AT_ONCE: usize = 4;
 
-/// What a server grants.
+/// The limits of a server.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds {
     /// Connections at a time.
@@ -48,7 +48,7 @@ pub(crate) struct Bounds {
     pub(crate) body: usize,
     /// How long the answer may take.
     pub(crate) answer: Duration,
-    /// The answer to a request for that address which is too large or too slow.
+    /// Makes the answer to a request for this address that is too large or too slow.
     pub(crate) refuse: fn(&Uri, StatusCode) -> Response,
 }
 
@@ -64,7 +64,7 @@ impl Bounds {
 
 /// A listener.
 pub(crate) trait Accept {
-    /// Its connections.
+    /// The connections that it accepts.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// The next connection.
@@ -91,7 +91,7 @@ pub(crate) async fn serve<T>(
     let large = Arc::new(Semaphore::new(LARGE_AT_ONCE));
     let mut silent = Silent::default();
     loop {
-        // While all connections are being answered, the next one waits in the listen backlog; not for long.
+        // While all connections are being answered, the next one waits in the listen backlog until one of them ends.
         let has_room = connections.len() < bounds.connections || silent.is_any();
         tokio::select! {
             accepted = accept(listeners), if has_room => match accepted {
@@ -171,7 +171,7 @@ async fn answer(
         .keep_alive(false);
     let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     // A browser that hangs up before it gets the page has still delivered its request. The time of the request and
-    // that of the answer are bounded on their own; this bounds a peer that does not read.
+    // that of the answer have limits of their own; this one is for a peer that does not read.
     let _ = timeout(PATIENCE + bounds.answer, connection).await;
 }
 

@@ -7,9 +7,9 @@
 //! the provider, the sign-in, and then the [`relay`], which copies bytes unchanged.
 //!
 //! The control plane is for the administrator: `control` holds the operations, and [`cli`] is its surface,
-//! the only room that prints. `admin` lets commands, browsers, programs and monitoring query a running `serve`;
-//! `surface` has what both say alike. [`events`]
-//! reports grants that need a person; [`forecast`] predicts when grants end.
+//! the only module that prints. `admin` lets commands, browsers, programs and monitoring query a running `serve`;
+//! `surface` has what both say alike. [`events`] reports grants that need a person; [`forecast`] predicts when grants
+//! end.
 //!
 //! Below both: rows in the [`store`], sealed by [`secret`]; the [`config`]; and [`trouble`], causes and cures
 //! as data, which each surface words itself with the command lines of [`command`].

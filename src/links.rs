@@ -2,7 +2,7 @@
 //!
 //! An account has one link. It is made when an answer or an event first needs it, and every login and every process
 //! repeats the same text from the account's row for some days. A link is a way to begin a consent and nothing else:
-//! the consent is judged as that of `authorize`. The token has no printable form but the address, and is not logged.
+//! the consent is judged as that of `authorize`. The token is printed only as part of that address, and is not logged.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -29,18 +29,18 @@ const SHORTEST: Duration = Duration::days(1);
 /// The most consents that one link begins.
 pub const MOST_BEGUN: u32 = 10;
 
-/// The beginnings of the addresses of links, as people reach them.
+/// The address that links begin with, as people reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
     /// Without a slash at its end.
     url: String,
-    /// Whether it works only on this machine.
+    /// Whether the address works only on this machine.
     is_local: bool,
 }
 
 impl Base {
-    /// The base of `admin` as a command knows it, which does not know whether a `serve` runs; `None` also if only `serve`
-    /// knows the port.
+    /// The base of `admin` for a command, which does not know whether a `serve` runs; `None` also if only `serve` knows
+    /// the port.
     pub fn configured(admin: &Admin) -> Option<Self> {
         let bound = match &admin.address {
             AdminAddress::Tcp(address) if address.port() != 0 || admin.url.is_some() => Some(*address),
@@ -116,7 +116,7 @@ impl Links {
             return Ok(Some(token));
         }
         let token = new_token();
-        // A rotation of the keys may have gone on since this process last read them.
+        // The keys may have been rotated since this process last read them.
         self.sealer.refresh();
         let Ok(sealed) = self.sealer.seal(&context, token.expose().as_bytes()) else { return Ok(None) };
         let new = SignInLink { hash: hash(token.expose()), sealed, made_at: now, begun: 0 };
@@ -125,7 +125,7 @@ impl Links {
         if kept.hash == new.hash {
             return Ok(Some(token));
         }
-        // Another process was faster: both give its link.
+        // If another process was faster, both use its link.
         Ok(self.sealer.open_text(&context, &kept.sealed).ok())
     }
 }
@@ -145,7 +145,7 @@ fn not_made<T>(error: &StoreError) -> Option<T> {
 /// Why a link begins no consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dead {
-    /// No account has it: it was mistyped, it is too old, or the account was authorised since.
+    /// No account has this link: it was mistyped, it is too old, or the account was authorised since.
     Unknown,
     /// As many consents as one link allows were begun with it.
     UsedUp,

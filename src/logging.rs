@@ -123,7 +123,7 @@ fn quiet_dependencies(filter: &str) -> String {
 }
 
 /// Earlier versions also took filters by span and field, `target[span{field=value}]=level`. Such a filter now counts for
-/// the whole target, so that a configuration of before shows more, not less.
+/// the whole target, so that an old configuration shows more, not less.
 fn without_spans(filter: &str) -> String {
     let mut depth = 0_u32;
     let outside = |letter: &char| {

@@ -1,9 +1,9 @@
-//! What the process counts, and the text that Prometheus reads.
+//! The counters of the process, and the text that Prometheus reads.
 //!
-//! There is one [`Metrics`] a process. Each room that counts something holds it; counting is one addition.
-//! State that can be looked up (sessions, grants, certificates) is not counted but comes in a [`Snapshot`]
-//! when the text is made. Every series with closed labels starts at 0, because an alert on `rate()` misses
-//! the event that creates a series. No label holds a person's address, unless the snapshot lists accounts.
+//! There is one [`Metrics`] a process. Each module that counts something holds it; counting is one addition. State that
+//! can be looked up (sessions, grants, certificates) is not counted but comes in a [`Snapshot`] when the text is made.
+//! Every series with closed labels starts at 0, because an alert on `rate()` misses the event that creates a series. No
+//! label holds a person's address, unless the snapshot lists accounts.
 
 mod families;
 mod shown;
@@ -27,10 +27,10 @@ pub use words::{Abort, Code, Outcome, Rejection};
 const PREFIX: &str = "imap_oauth_proxy";
 /// The provider label of a login with an unknown account.
 const NO_PROVIDER: &str = "-";
-/// The media type of [`Metrics::text`].
+/// The media type of the text of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What a process counts.
+/// The counters of a process.
 pub struct Metrics {
     families: Families,
     shown: Shown,

@@ -15,7 +15,7 @@
 //! oauth2 builds the requests (PKCE, URLs, forms, client authentication); reqwest sends them; the
 //! answers are read here, because oauth2's response types refuse what real endpoints send:
 //! `expires_in` as text, HTML with status 200, no `token_type`. Neither crate is used outside this
-//! module. No text of an error ever holds a secret or a URL's query.
+//! module. No error's text ever holds a secret or a URL's query.
 
 mod client;
 mod consent;

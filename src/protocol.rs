@@ -37,6 +37,7 @@ use crate::wire::{Stream, Wire};
 pub use denial::{Code, Denial, TEXT_LIMIT, plain_text};
 pub use door::Door;
 pub use end::DialogueEnd;
+pub(crate) use end::is_hang_up;
 pub use limits::{Channel, Limits};
 pub use promises::Promises;
 pub use refusal::{Advice, Answers, MendedBy, NotListed, Refusal, Said};
@@ -133,13 +134,14 @@ impl Accepted {
         Self { lines, ..Self::default() }
     }
 
-    /// Says `line` of the proxy's own to the client before the provider's lines, which stay as they are.
+    /// Puts a line of the proxy's own before the provider's lines, which stay as they are.
     pub fn precede_with(&mut self, mut line: Vec<u8>) {
         line.append(&mut self.lines);
         self.lines = line;
     }
 
-    /// The provider's lines from the AUTHENTICATE to its acceptance.
+    /// The lines for the client: those of the provider from the AUTHENTICATE to its acceptance, and any line of
+    /// [`Self::precede_with`].
     pub fn lines(&self) -> &[u8] {
         &self.lines
     }

@@ -1,5 +1,5 @@
 //! The relay: copies bytes both ways, unchanged, until both directions are closed. The protocol's watch reads
-//! short pieces from the provider, and a device's commands, and changes none.
+//! short pieces from the provider, and a device's commands, without a change.
 //!
 //! Invariants: bytes arrive exactly as they were sent; if a side closes its direction, only that direction ends; a
 //! slow reader stops the fast writer on the other side (nothing is buffered beyond one read); bytes that were read
@@ -28,7 +28,8 @@ use crate::protocol::{LastWord, Overheard, Watch};
 /// If one direction is closed and nothing moves in the other, the session ends after this time. A mail program may
 /// take long with the answers to its last commands.
 const CLIENT_CLOSED_IDLE: Duration = Duration::from_secs(300);
-/// After this time a silent mail program only keeps its place from another session.
+/// If the provider has closed and the mail program stays silent, the session ends after this time, because it takes up
+/// a place.
 const UPSTREAM_CLOSED_IDLE: Duration = Duration::from_secs(60);
 /// How often a session that is to end is checked.
 const LOOK: Duration = Duration::from_millis(300);
@@ -123,7 +124,7 @@ pub struct Relay<C, U, W, F> {
     traffic: Arc<Traffic>,
     up: Direction,
     down: Direction,
-    /// The client was the last to say something.
+    /// The client sent the last bytes.
     is_asked: bool,
     /// The side that closed first.
     first_end: Option<End>,
@@ -204,7 +205,7 @@ where
         };
         let down = self.down.poll(context, &mut self.upstream, &mut self.client, &traffic.down, overhear);
         match down {
-            // The same if a reset follows the provider's last lines.
+            // Likewise if a reset follows the provider's last lines.
             Poll::Ready(Err(Failure::Reader(error))) => {
                 self.first_end.get_or_insert(End::UpstreamFailed(error.kind()));
                 self.up.discard();
@@ -244,7 +245,7 @@ where
     /// one. After the farewell's patience the session ends in any case.
     async fn say(&mut self, farewell: &Farewell) -> End {
         let deadline = Instant::now() + farewell.patience;
-        // The time of the last byte is not known: it may be now.
+        // The time of the last byte is not known, so the silence is measured from now.
         let (mut moved, mut still_since) = (self.moved(), Instant::now());
         loop {
             let look = (Instant::now() + LOOK.min(W::QUIET)).min(deadline);

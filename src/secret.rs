@@ -93,9 +93,10 @@ pub fn random_text<const N: usize>() -> String {
 
 /// Seals and opens the secrets in the store.
 ///
-/// A value with an unknown key id makes the sealer read its key source again, so a running process learns of
-/// a rotation from the first value that uses the new key. Where the store is shared by machines, a new key seals only
-/// after such a value was met ([`Sealer::seal_no_newer_than`]): until then another machine may not have that key.
+/// A value with an unknown key id makes the sealer read its key source again, so a running process learns of a rotation
+/// from the first value that uses the new key. Where machines share the store, this process seals with a new key only
+/// after it has opened a value that was sealed with that key ([`Sealer::seal_no_newer_than`]): until then another
+/// machine may not have the key.
 pub struct Sealer {
     ring: ArcSwap<KeyRing>,
     source: Option<KeySource>,
@@ -108,7 +109,7 @@ struct KeyRing(BTreeMap<u32, RingKey>);
 
 struct RingKey {
     cipher: XChaCha20Poly1305,
-    /// Two keys with the same id differ in it. Says nothing about the key, which is random.
+    /// A fingerprint: two keys with the same id have different ones. It reveals nothing about the key, which is random.
     print: String,
 }
 
@@ -128,7 +129,7 @@ impl KeyRing {
         (!keys.is_empty()).then_some(Self(keys))
     }
 
-    /// The key that seals, where no newer one than `newest` may.
+    /// The id of the key that seals: the highest that is not above `newest`, or the lowest if all are.
     fn current(&self, newest: u32) -> u32 {
         let known = self.0.range(..=newest).next_back().or_else(|| self.0.first_key_value());
         known.map_or(0, |(id, _)| *id)
@@ -163,19 +164,18 @@ impl Sealer {
         self.ring.load().0.keys().copied().collect()
     }
 
-    /// The names of all keys, as processes tell each other: the id, and a fingerprint that tells two keys with one id
-    /// apart.
+    /// The names of all keys, for other processes: the id, and a fingerprint that distinguishes two keys with one id.
     pub fn key_names(&self) -> Vec<String> {
         self.ring.load().0.iter().map(|(id, key)| format!("{id}:{}", key.print)).collect()
     }
 
-    /// From now on no key that is newer than `id` seals, until [`Sealer::seal_with`] or a value sealed with such a key
-    /// shows that all have it.
+    /// From now on no key newer than `id` seals, until a call of [`Sealer::seal_with`], or a value sealed with such a
+    /// key, shows that all machines have it.
     pub fn seal_no_newer_than(&self, id: u32) {
         self.newest.store(id, Ordering::Relaxed);
     }
 
-    /// From now on the key `id` seals, if it is newer than the one before.
+    /// From now on the key `id` seals, if it is newer than the key that sealed until now.
     pub fn seal_with(&self, id: u32) {
         self.newest.fetch_max(id, Ordering::Relaxed);
     }
@@ -272,7 +272,7 @@ pub enum SealError {
         given = .1.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
     )]
     UnknownKey(u32, Vec<u32>),
-    /// The key with this id is another one, or the value was altered or belongs to another row.
+    /// The key with this id is not the one that sealed the value, or the value was altered or belongs to another row.
     #[error(
         "the key does not open it: the key is not the one this store was made with, or the value was altered"
     )]

@@ -46,7 +46,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// An address that clients can connect to.
 pub struct Bound {
     listener: TcpListener,
-    /// The number of its listener in the configuration.
+    /// The number of the listener in the configuration.
     pub number: usize,
     /// The protocol of the listener.
     pub protocol: Door,

@@ -1,5 +1,5 @@
-//! Stopping the process: all tasks are told at once and waited for. Work that must not be cut off is marked
-//! [`Uninterrupted`].
+//! Stopping the process: all tasks get the signal at once, and the process waits for them. Work that must not be cut
+//! off is marked [`Uninterrupted`].
 
 mod supervisor;
 
@@ -68,13 +68,13 @@ static UNINTERRUPTED: AtomicUsize = AtomicUsize::new(0);
 pub struct Uninterrupted(());
 
 impl Uninterrupted {
-    /// Begins such a piece of work. Several may nest.
+    /// Begins work that must not be cut off. Calls may nest.
     pub fn begin() -> Self {
         UNINTERRUPTED.fetch_add(1, Ordering::SeqCst);
         Self(())
     }
 
-    /// Whether such work is under way.
+    /// Whether work that must not be cut off is under way.
     pub fn is_under_way() -> bool {
         UNINTERRUPTED.load(Ordering::SeqCst) > 0
     }

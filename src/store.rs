@@ -73,7 +73,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Where it is, in words, without a password.
+    /// The place in words, without a password.
     pub fn shown(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("the database {}", path.display()),
@@ -117,8 +117,8 @@ enum Unmigrated {
 }
 
 impl Opening {
-    /// The store, migrated if an earlier version wrote it. Before that, `judge` checks its sealed values, and
-    /// later those of a database that replaces this one.
+    /// The store, migrated if an earlier version wrote it. `judge` checks its sealed values before that, and later the
+    /// sealed values of a database that replaces this one.
     pub async fn judged_by(self, judge: Judge) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match self.store {
             Unmigrated::Sqlite(store) => Arc::new(store.migrate(Some(judge)).await?),
@@ -188,14 +188,15 @@ pub enum StoreError {
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// How the refusal of a database begins that was moved while a process had it open.
+/// The first words of the database's error if the store was moved while a process had it open.
 const WAS_MOVED: &str = "the store was moved to ";
 
-/// How PostgreSQL's codes begin for what time mends: an operator's act or a deadline, a lost connection, a standby, no
-/// more room or connections, a deadlock, a transaction or a lock that took too long, a disk that failed.
+/// The first characters of PostgreSQL's codes for troubles that pass: an operator's act or a deadline, a lost
+/// connection, a standby, no more room or connections, a deadlock, a transaction or a lock that took too long, a disk
+/// that failed.
 const AWAY: [&str; 8] = ["57", "08", "25006", "53", "40", "25P03", "55P03", "58"];
 
-/// Whether the connection failed, and not the statement. SQLite has none.
+/// Whether the connection failed, and not the statement. SQLite gives no such errors.
 fn is_lost(error: &sqlx::Error) -> bool {
     use sqlx::Error::{Io, PoolTimedOut, Protocol, Tls};
     matches!(error, Io(_) | Tls(_) | Protocol(_) | PoolTimedOut)

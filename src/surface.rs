@@ -1,5 +1,5 @@
-//! What the surfaces say alike, so that each is written once: the shapes of the JSON that the commands print with
-//! `--json` and the API answers, and the cures of errors, in which a cure becomes a command.
+//! The parts that the surfaces share, so that each is written once: the shapes of the JSON that the commands print with
+//! `--json` and that the API answers, and the cures of errors as texts with commands.
 //!
 //! Like a surface it decides nothing. It turns what `control` returns into serialisable values and clauses; it prints
 //! nothing and answers nothing. No shape holds a stored secret.

@@ -39,13 +39,13 @@ pub fn is_domain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(label)
 }
 
-/// What a PROXY protocol header of version 2 begins with: bytes that no mail program says.
+/// The first bytes of a PROXY protocol header of version 2; no mail program sends them.
 const PROXY_HEADER: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// And one of version 1.
+/// The first bytes of a PROXY protocol header of version 1.
 const PROXY_LINE: &[u8] = b"PROXY ";
 
-/// Whether a connection that begins with `bytes` begins with a PROXY protocol header: `Some(true)` where it does,
-/// `Some(false)` where that shows with more bytes.
+/// Whether `bytes`, the first of a connection, begin a PROXY protocol header: `Some(true)` if they do, `None` if they
+/// do not, `Some(false)` if more bytes are needed to tell.
 pub fn proxy_header(bytes: &[u8]) -> Option<bool> {
     let signature = |whole: &[u8]| {
         let length = whole.len().min(bytes.len());

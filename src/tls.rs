@@ -47,7 +47,7 @@ pub use socket::{FULL_READ, Socket};
 pub struct TlsSettings {
     /// The user's own certificate (chain, leaf first) and its key, both PEM. `None`: the local CA.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// Names and IP addresses beside `localhost`, `127.0.0.1` and `::1` for the own certificate.
+    /// Names and IP addresses for the proxy's own certificate, besides `localhost`, `127.0.0.1` and `::1`.
     pub hostnames: Vec<String>,
     /// The directory of the local CA and its leaves; created with mode 0700 if it is missing.
     pub state_directory: PathBuf,
@@ -59,8 +59,8 @@ pub struct TlsSettings {
 ///
 /// aws-lc-rs's key exchange, signatures and random numbers, and ring's cipher suites: aws-lc's AES-GCM can only
 /// count records from 0, and our session continues the count of rustls's connection (`record`). AES-128-GCM is
-/// preferred to AES-256-GCM: a relay spends its time in the cipher, ten rounds cost less than fourteen, and no
-/// attacker can break either.
+/// preferred to AES-256-GCM: a relay spends its time in the cipher, ten rounds cost less than fourteen, and both
+/// ciphers are unbroken.
 pub fn crypto_provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let make = || {

@@ -51,6 +51,8 @@ const SESSION_MARGIN: Duration = Duration::minutes(30);
 const LAST_USE: Duration = Duration::seconds(5);
 /// The longest pause before the next request to a provider: a `Retry-After` is honoured up to a day.
 const LONGEST_PAUSE: Duration = Duration::hours(25);
+/// A failure that lies so far ahead was dated by a clock that differs from this machine's.
+const AHEAD: Duration = Duration::minutes(1);
 /// How long a login that has a valid but short token waits for a fresh one.
 const BETTER_TOKEN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -115,7 +117,7 @@ impl Tokens {
         Self::by_clock(store, sealer, clients, Clock::default())
     }
 
-    /// The same, by another clock than the machine's.
+    /// Like [`Tokens::new`], with another clock than the machine's.
     pub fn by_clock(
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,
@@ -230,10 +232,16 @@ fn session_margin(grant: &Grant) -> Duration {
     lifetime.map_or(SESSION_MARGIN, |lifetime| half(lifetime).clamp(Duration::ZERO, SESSION_MARGIN))
 }
 
-/// When the provider may be asked again, if `retry_at` is still ahead. A pause above [`LONGEST_PAUSE`] was
-/// written by a wrong clock and is ignored; it could last for decades.
-fn pause_until(retry_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Option<OffsetDateTime> {
-    retry_at.filter(|retry_at| *retry_at > now && *retry_at - now <= LONGEST_PAUSE)
+/// When the provider may be asked again after the failure at `failed_at`, if `retry_at` is still ahead. A pause above
+/// [`LONGEST_PAUSE`], or after a failure that lies ahead, was written by a wrong clock, perhaps another machine's, and is
+/// ignored; it could last for decades.
+fn pause_until(
+    failed_at: Option<OffsetDateTime>,
+    retry_at: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Option<OffsetDateTime> {
+    let is_ahead = failed_at.is_some_and(|failed_at| failed_at - now > AHEAD);
+    retry_at.filter(|retry_at| *retry_at > now && *retry_at - now <= LONGEST_PAUSE && !is_ahead)
 }
 
 impl Inner {
@@ -279,7 +287,7 @@ impl Inner {
         let is_administrators =
             matches!(grant.state, GrantState::Misconfigured | GrantState::WaitingForAdministrator);
         let before_us = grant.failed_at.is_some_and(|at| at < self.clients.load().since);
-        match pause_until(grant.retry_at, now) {
+        match pause_until(grant.failed_at, grant.retry_at, now) {
             Some(retry_at) if !(is_administrators && before_us) => {
                 Err(TokenFailure::on_record(grant, retry_at - now))
             }
@@ -295,6 +303,16 @@ mod tests {
     use super::*;
     use crate::store::{Right, any_date};
 
+    #[test]
+    fn a_pause_that_another_clock_dated_delays_by_a_minute_at_most() {
+        let now = OffsetDateTime::now_utc();
+        let pause = |clock: Duration| pause_until(Some(now + clock), Some(now + clock + AHEAD), now);
+        assert_eq!(pause(Duration::ZERO), Some(now + AHEAD));
+        assert_eq!(pause(AHEAD), Some(now + AHEAD * 2));
+        assert_eq!(pause(Duration::minutes(8)), None, "not nine minutes");
+        assert_eq!(pause(Duration::minutes(-8)), None);
+    }
+
     proptest! {
         #[test]
         fn security_row_33_no_date_makes_a_login_panic(
@@ -306,7 +324,7 @@ mod tests {
             grant.failed_at = Some(failed);
             let margin = session_margin(&grant);
             prop_assert!(margin >= Duration::ZERO && margin <= SESSION_MARGIN);
-            if let Some(until) = pause_until(Some(retry), now) {
+            if let Some(until) = pause_until(Some(failed), Some(retry), now) {
                 prop_assert!(until > now && until - now <= LONGEST_PAUSE);
             }
         }

@@ -143,10 +143,9 @@ impl Dialler {
     }
 }
 
-/// The result of looking up a name. One look-up at a time serves all waiting logins: the system's resolver
-/// takes a thread for each, and many clients that reconnect at once would take hundreds. Waiting logins share
-/// a failure, too: with a silent resolver, looking up again for one login after the other would exceed their
-/// deadlines.
+/// The result of looking up a name. One look-up at a time serves all waiting logins: the system's resolver takes a
+/// thread for each look-up, and many clients that reconnect at once would take hundreds. Waiting logins share a
+/// failure, too: with a silent resolver, looking up again for one login after the other would exceed their deadlines.
 #[derive(Default)]
 struct Addresses(Mutex<Option<Known>>);
 
@@ -178,8 +177,8 @@ impl Addresses {
         answer.map_err(|error| io::Error::new(error.kind(), error))
     }
 
-    /// Drops the result after a failed connect: the provider may have moved. A look-up under way is newer
-    /// anyway.
+    /// Drops the result after a failed connect: the provider may have moved. A look-up under way is kept, because its
+    /// result will be newer.
     fn forget(&self) {
         if let Ok(mut known) = self.0.try_lock() {
             *known = None;

@@ -56,10 +56,10 @@ const CLIENT_HELD: usize = 16 * 1024 + 768;
 /// Bytes read by one [`Wire::fill`]. Commands and greetings are short, and this buffer lies on the stack.
 const READ_SIZE: usize = 4096;
 
-/// Told whether bytes were sent from here, and the bytes.
+/// Called with each piece that passes: whether the proxy sent it, and its bytes.
 type Hears = dyn Fn(bool, &[u8]) + Send + Sync;
 
-/// Hears what passes a wire, while a person traces an account.
+/// Receives a copy of the bytes that pass a wire, while a person traces an account.
 #[derive(Clone)]
 pub struct Tape(pub Arc<Hears>);
 
@@ -100,7 +100,7 @@ impl<S> Wire<S> {
         Self { limit: CLIENT_INBOX_LIMIT, held: Some(CLIENT_HELD), ..Self::new(stream) }
     }
 
-    /// The same wire, heard by `tape`.
+    /// This wire, with a copy of its bytes to `tape`.
     #[must_use]
     pub fn taped(self, tape: Option<Tape>) -> Self {
         Self { tape, ..self }

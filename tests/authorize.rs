@@ -429,6 +429,66 @@ async fn an_application_signs_in_with_a_federated_credential() {
     reads_mail(&site, &ran.json()).await;
 }
 
+/// Authorises Alice with `words`, for a token that has ended when this returns.
+async fn with_an_ended_token(site: &Site, words: &[&str]) -> Value {
+    site.sandbox.controls().next_token(TokenFault::expires_in(json!(1)));
+    let ran = match words.contains(&"--app") {
+        true => site.run(words).await,
+        false => site.authorize_with(words, Some(ALICE)).await,
+    };
+    assert_eq!(ran.code, 0, "{ran:?}");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    ran.json()
+}
+
+/// Serves with `bad` in `file`, then writes `good`: the next login must find it.
+async fn heals_at_once(site: &Site, settings: &Value, file: &str, bad: &str, good: &str) {
+    let path = site.home.path().join(file);
+    std::fs::write(&path, bad).unwrap();
+    let serving = site.serve().await;
+    let requests = site.sandbox.controls().stats().token_requests;
+    for _ in 0..2 {
+        let mut client = serving.client().await;
+        let refused = client.command(&common::login(settings)).await;
+        assert!(refused.refused_with("CONTACTADMIN"), "{refused:?}");
+    }
+    assert_eq!(site.sandbox.controls().stats().token_requests, requests, "nothing was sent");
+    assert_eq!(site.tokens().await.0[0]["state"], "misconfigured");
+    std::fs::write(&path, good).unwrap();
+    serving.log_in(settings).await;
+    assert_eq!(site.tokens().await.0[0]["state"], "ok");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_running_serve_takes_a_renewed_assertion_at_the_next_login() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let site = assertion_site(&key, true).await;
+    let issuer = Some("https://cluster.example".to_owned());
+    site.sandbox.controls().oauth(|oauth| oauth.federated_issuer = issuer);
+    append(&site, "client_assertion_file = \"assertion\"\n");
+    std::fs::write(site.home.path().join("assertion"), federated(&key, 600)).unwrap();
+    set_mode(&site.home.path().join("assertion"), 0o600);
+    let settings = with_an_ended_token(&site, &[ALICE]).await;
+    heals_at_once(&site, &settings, "assertion", &federated(&key, -1), &federated(&key, 600)).await;
+}
+
+#[tokio::test]
+async fn a_running_serve_takes_a_renewed_key_at_the_next_login() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let site = assertion_site(&key, false).await;
+    let certificate = rcgen::CertificateParams::new(vec!["proxy.example".to_owned()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap();
+    site.sandbox.controls().oauth(|oauth| oauth.certificates = vec![certificate.der().to_vec()]);
+    std::fs::write(site.home.path().join("app.pem"), certificate.pem()).unwrap();
+    std::fs::write(site.home.path().join("app.key"), key.serialize_pem()).unwrap();
+    set_mode(&site.home.path().join("app.key"), 0o600);
+    let scopes = "app_scopes = [\"https://outlook.office365.com/.default\"]\n";
+    append(&site, &format!("{scopes}app_certificate = \"app.pem\"\napp_key = \"app.key\"\n"));
+    let settings = with_an_ended_token(&site, &["authorize", ALICE, "--app", "--json"]).await;
+    heals_at_once(&site, &settings, "app.key", "half a key", &key.serialize_pem()).await;
+}
+
 /// A provider whose addresses are shaped like Microsoft's.
 async fn entra_site(tenant: &str, more: &str) -> Site {
     let provider = Sandbox::builder().flavour(Flavour::Exchange).user(ALICE).user(BOB);
@@ -678,7 +738,7 @@ async fn a_token_endpoint_in_trouble_is_named() {
 async fn nobody_consents_in_time() {
     let site = Site::new().await;
     let ran = site.run(&["authorize", ALICE, "--no-browser", "--timeout", "1"]).await;
-    assert!(ran.code == 1 && ran.error().contains("nobody consented within 1 s"), "{ran:?}");
+    assert!(ran.code == 1 && ran.error().contains("no consent came within 1 s"), "{ran:?}");
     nothing_is_stored(&site).await;
 }
 

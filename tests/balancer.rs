@@ -164,6 +164,28 @@ async fn security_row_44_where_a_header_is_due_one_is_required_and_a_health_chec
     );
 }
 
+/// Ends a connection by a reset, before its first byte.
+fn reset(address: SocketAddr) {
+    let tcp = std::net::TcpStream::connect(address).unwrap();
+    socket2::SockRef::from(&tcp).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+}
+
+#[tokio::test]
+async fn a_reset_before_the_first_byte_is_a_health_check_and_means_nothing() {
+    let listeners = listener("imap", "tls", "") + &listener("submission", "tls", BELIEVED);
+    let site = site(&(listeners + "[metrics]\naddress = \"127.0.0.1:0\"\n")).await;
+    let mut serving = site.serve_with(&["--log", "debug"]).await;
+    reset(serving.address());
+    serving.logs("the client closed the connection without a word").await;
+    reset(serving.submission_of("tls"));
+    serving.logs("127.0.0.1 closed the connection without a word").await;
+    let (_, log) = serving.stop().await;
+    assert!(
+        !log.contains("does not trust the certificate") && !log.contains("the connection failed"),
+        "{log}"
+    );
+}
+
 #[tokio::test]
 async fn security_row_44_a_silent_balancer_is_given_five_seconds() {
     let site = site(&listener("imap", "tls", BELIEVED)).await;

@@ -144,7 +144,7 @@ async fn two_machines_and_200_logins_at_once_make_one_refresh() {
     assert_eq!((stats.refreshes, stats.refresh_token_reuses), (1, 0));
 }
 
-/// So many logins at once, in turn at each of two instances; each must succeed.
+/// Starts `logins` logins at once, alternating between two instances. Each must succeed.
 fn crowd(logins: usize, at: [&Serving; 2], settings: &Value) -> JoinSet<()> {
     let mut crowd = JoinSet::new();
     for number in 0..logins {
@@ -189,7 +189,7 @@ async fn the_refresh_of_an_instance_that_was_killed_is_made_by_another_one() {
     let _waiting = begin_to_log_in(&one, &settings).await;
     gate.arrived(1).await;
     one.kill().await;
-    // Half a minute passes.
+    // As if half a minute had passed:
     let sql =
         "UPDATE holders SET seen = seen - interval '31 s' WHERE name IN (SELECT lease_holder FROM grants)";
     assert_eq!(Server::shared().run(&machines.url, sql).await, 1);
@@ -215,7 +215,7 @@ async fn security_row_49_a_rotated_token_is_written_when_the_database_is_back() 
     server.start_again();
     assert!(waiting.line().await.starts_with("* CAPABILITY "));
     assert!(waiting.line().await.starts_with("a OK "));
-    // On another machine, so that only what is in the database counts.
+    // The next process runs on another machine, so that only the database can be the source.
     controls.revoke_access_tokens();
     let other = machines.site.serve_at(&machines.other).await;
     let (_, answer) = try_to_log_in(&other, &settings).await;
@@ -373,7 +373,7 @@ async fn a_store_moves_into_postgresql_with_everything_and_the_old_one_refuses()
     site.sandbox.assert_no_violations();
     serving.stop().await;
 
-    // A store that is not empty takes none.
+    // An import into a store that is not empty is refused.
     let another = Site::new().await;
     another.authorize(BOB).await;
     let ran = another.run(&apply).await;
@@ -381,7 +381,8 @@ async fn a_store_moves_into_postgresql_with_everything_and_the_old_one_refuses()
     assert_eq!(another.tokens().await.1, 0, "the old store stays in force");
 }
 
-/// What must hold through a pooler: one refresh for many logins, and a revocation that ends sessions everywhere.
+/// Checks the promises that must hold through a pooler: many logins cause one refresh, and a revocation ends sessions
+/// on every instance.
 async fn holds_at(machines: &Machines) {
     let controls = machines.site.sandbox.controls();
     controls.oauth(|switches| switches.rotation = Rotation::Strict);
@@ -524,7 +525,7 @@ async fn security_row_49_what_is_remembered_ends_with_its_seconds() {
     let (_, answer) = try_to_log_in(&one, &settings).await;
     assert!(answer.is_ok(), "{answer:?}");
     server.crash();
-    // Each try that is let in is one within the two seconds; after them none is.
+    // Attempts are accepted only within the first two seconds.
     let began = std::time::Instant::now();
     loop {
         let (_, answer) = try_to_log_in(&one, &settings).await;

@@ -321,11 +321,15 @@ async fn what_time_heals_is_sys_temp() {
         controls.next_pop3(step, fault.clone());
         let answer = log_in(&mut client, &settings).await;
         assert!(answer.starts_with("-ERR [SYS/TEMP] "), "{fault:?} at {step:?}: {answer:?}");
+        assert!(answer.contains("wait"), "fetchmail takes it for a wrong password: {answer:?}");
     }
     controls.revoke_access_tokens();
     controls.next_token(TokenFault::Drop);
     let answer = log_in(&mut client, &settings).await;
-    assert!(answer.starts_with("-ERR [SYS/TEMP] "), "the token endpoint: {answer:?}");
+    assert!(
+        answer.starts_with("-ERR [SYS/TEMP] ") && answer.contains("wait"),
+        "the token endpoint: {answer:?}"
+    );
 
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let table = site.sandbox.provider_toml_with_pop3_at("sandbox", closed);
@@ -334,6 +338,7 @@ async fn what_time_heals_is_sys_temp() {
     std::fs::write(&site.config, format!("{kept}{table}")).unwrap();
     let answer = refused(&site, &settings).await;
     assert!(answer.starts_with("-ERR [SYS/TEMP] ") && answer.contains(&closed.to_string()), "{answer:?}");
+    assert!(answer.contains("wait"), "{answer:?}");
 }
 
 #[tokio::test]

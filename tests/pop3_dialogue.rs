@@ -81,6 +81,35 @@ async fn a_password_becomes_a_token_and_what_follows_is_handed_over() {
 }
 
 #[tokio::test]
+async fn empty_lines_are_answered_once_no_header_follows_them() {
+    for (said, answers) in [("\r\n", 1), ("\r\n\r\n", 2)] {
+        let (mut fetcher, mut client) = Peer::new();
+        let mut pop3 = dialogue();
+        fetcher.say(said).await;
+        let next = tokio::spawn(async move { pop3.next(&mut client).await.unwrap_err() });
+        fetcher.hears(GREETING).await;
+        for _ in 0..answers {
+            fetcher.hears("-ERR Unknown command\r\n").await;
+        }
+        fetcher.say("QUIT\r\n").await;
+        fetcher.hears("+OK Closing the connection\r\n").await;
+        assert!(matches!(next.await.unwrap(), DialogueEnd::Logout));
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_begins_with_empty_lines_is_still_one() {
+    let (mut fetcher, mut client) = Peer::new();
+    let mut pop3 = dialogue();
+    fetcher.say("\r\n\r\n").await;
+    assert!(once(pop3.next(&mut client)).await.is_none(), "the rest may follow");
+    fetcher.say("\0\r\nQUIT\n").await;
+    assert!(matches!(pop3.next(&mut client).await, Err(DialogueEnd::ProxyHeader)));
+    drop(client);
+    assert_eq!(fetcher.hears_rest().await, GREETING);
+}
+
+#[tokio::test]
 async fn a_dropped_next_goes_on_where_it_was() {
     let said = "CAPA\r\nUSER alice\r\nPASS pw\r\nSTAT\r\n";
     for cut in 0..=said.len() {

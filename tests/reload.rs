@@ -29,7 +29,7 @@ async fn security_row_48_a_bad_file_changes_nothing_and_says_so() {
     let mut serving = site.serve().await;
     let mut session = serving.log_in(&alice).await;
     for (mistake, said) in [
-        ("[limits]\nfailed_logins = 0\n", "limits.failed_logins: 0 would let nobody in"),
+        ("[limits]\nfailed_logins = 0\n", "limits.failed_logins: 0 would refuse every login"),
         ("[limits]\nfailed_login = 1\n", "unknown field `failed_login`"),
         ("[limits\n", "config.toml:2"),
         ("[log]\nfilter = \"a=b=c\"\n", "is not a filter"),

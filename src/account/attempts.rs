@@ -1,15 +1,15 @@
 //! Failed logins: which attempts are throttled, and which throttled attempts are still verified.
 //!
 //! An attempt that needs a verification is charged before it is verified, so that many attempts at once do
-//! not all get through. It is charged to three buckets, and each of them must have room: the pair of
-//! neighbour and account, the neighbour over all names, and the network around an IPv6 neighbour. A
-//! verification that costs nothing needs no bucket: generated passwords, and remembered ones from a pair that
-//! was right before. So others' guesses do not affect the owner. While a bucket is empty, the attempts that
-//! arrive take part in a draw for its next charge ([`super::draw`]).
+//! not all get through. An attempt is charged to three buckets, and each of them must have room: the pair of neighbour
+//! and account, the neighbour over all names, and the network around an IPv6 neighbour. A password that costs nothing
+//! to verify needs no bucket: a generated one, or a remembered one from a pair that sent a right password before. So
+//! the guesses of other clients do not affect the owner. While a bucket is empty, the attempts that arrive take part in
+//! a draw for its next charge ([`super::draw`]).
 //!
-//! The buckets take constant memory and forget nothing ([`super::sketch`]): 3 MiB for all, of which the
-//! system provides only the pages that were written to. Instances on one store tell each other their charges
-//! ([`super::untold`]), so that an attacker who spreads over them has one budget.
+//! The buckets take constant memory and forget nothing ([`super::sketch`]): 2.5 MiB for all, of which the system
+//! provides only the pages that were written to. Instances on one store exchange their charges ([`super::untold`]), so
+//! that an attacker who spreads guesses over the instances has one budget.
 
 mod others;
 
@@ -29,7 +29,7 @@ use super::untold::{Tier, Untold};
 /// Charges for a pair at once. A person mistypes a few times; a mail program with an old password tries a few
 /// times at once.
 const OF_A_PAIR: u32 = 8;
-/// Then one charge per interval: a thousand guesses take eight hours, and the owner behind the same address
+/// After that, one charge per interval: a thousand guesses take eight hours, and the owner behind the same address
 /// waits briefly.
 const PAIR_INTERVAL: Duration = Duration::from_secs(30);
 /// Enough for a house or an office with many old passwords, too few to try a list of names.
@@ -38,14 +38,14 @@ const NEIGHBOUR_INTERVAL: Duration = Duration::from_secs(5);
 /// A site has a /48 (RFC 6177); an attacker who rents one has 65,536 neighbours in it.
 const OF_A_NETWORK: u32 = 400;
 const NETWORK_INTERVAL: Duration = Duration::from_millis(1200);
-/// Attempts of a throttled pair that are compared with remembered passwords, if the pair was right before. No
-/// mail program makes so many; beyond them one attempt in ten seconds is compared.
+/// Attempts of a throttled pair that are compared with remembered passwords, if the pair has sent a right password
+/// before. No mail program makes a thousand attempts; after them, one attempt in ten seconds is compared.
 const EARLY: u32 = 1_000;
 const EARLY_INTERVAL: Duration = Duration::from_secs(10);
 /// Pairs that a right password came from. Only right passwords fill this set, so it is rarely cleared.
 const PROVEN: usize = 65_536;
-/// Limits forgiveness: an owner's frequent logins must not refill the bucket for a guesser at the same
-/// address.
+/// Guesses that right passwords give back at once: an owner's frequent logins must not refill the bucket for a guesser
+/// at the same address.
 const FORGIVEN: u32 = 1;
 const FORGIVEN_INTERVAL: Duration = PAIR_INTERVAL;
 
@@ -84,7 +84,7 @@ struct State {
     /// Pairs that a right password came from.
     proven: HashSet<u64>,
     draws: Draws,
-    /// What other instances have to know; `None` if the store is not shared.
+    /// Charges that other instances do not know yet; `None` if the store is not shared.
     untold: Option<Untold>,
 }
 
@@ -95,7 +95,7 @@ impl Default for Attempts {
 }
 
 impl Attempts {
-    /// Those of an instance whose charges count on the others. `hasher` is the same on all.
+    /// The attempts at one of several instances, which share their charges. `hasher` has the same key on all instances.
     pub(super) fn shared(hasher: Hasher) -> Self {
         Self::new(hasher, Some(Untold::default()))
     }
@@ -122,8 +122,8 @@ impl Attempts {
         AttemptKey::new(&self.hasher, from, account)
     }
 
-    /// Whether an attempt is compared with remembered results: yes if its buckets have room, or if its pair
-    /// was right before and has not tried too often since.
+    /// Whether an attempt is compared with remembered results: yes if its buckets have room, or if its pair has sent a
+    /// right password before and has not tried too often since.
     pub(super) fn may_compare(&self, key: &AttemptKey, now: Instant) -> bool {
         let now = self.at(now);
         let state = self.state();
@@ -165,7 +165,7 @@ impl Attempts {
         let now = self.at(now);
         let mut state = self.state();
         let Some(Ticket { key, candidate }) = state.draws.end(bucket) else { return Drawn::Winner(None) };
-        // What was reserved is this draw's, however many reservations of other instances have come behind it.
+        // The charge that this draw reserved belongs to it, even if other instances have reserved more after it.
         let reserved = state.untold.as_mut().is_some_and(|untold| untold.release(bucket, &key));
         if let Some((_, draw)) = state.obstacle(&key, &now, reserved.then_some(bucket)) {
             return Drawn::Waits(state.enter_draw(draw, key, || candidate));
@@ -174,9 +174,9 @@ impl Attempts {
         Drawn::Winner(candidate.map(|candidate| (key, candidate)))
     }
 
-    /// The password was right: takes back the attempt's charge if it was `charged`, and forgives the pair one
-    /// guess more. Never all guesses, or a guesser at the same address as an owner who logs in each minute
-    /// would start anew.
+    /// The password was right: takes back the attempt's charge if it was `charged`, and forgives the pair one guess
+    /// more. It never forgives all guesses: with an owner who logs in each minute, a guesser at the same address would
+    /// get a new budget each minute.
     pub(super) fn succeeded(&self, key: &AttemptKey, charged: bool, now: Instant) {
         let now = self.at(now).ticks;
         let mut state = self.state();
@@ -195,7 +195,7 @@ impl Attempts {
             let owes = state.pairs.owes(key.pair, now);
             state.forgiven.charge(key.pair, now);
             state.pairs.forgive(key.pair, now);
-            // A login of a pair that never failed tells nothing.
+            // A pair without charges has nothing to forgive, so the other instances need not know of this login.
             if let Some(untold) = state.untold.as_mut().filter(|_| owes) {
                 untold.add(Tier::Pair, key.pair, -1);
                 untold.add(Tier::Forgiven, key.pair, 1);
@@ -220,7 +220,7 @@ struct Now {
 }
 
 impl State {
-    /// The bucket with the longest wait for this attempt, and the wait. The bucket `reserved` is none.
+    /// The bucket with the longest wait for this attempt, and the wait. The bucket `reserved` is not considered.
     fn obstacle(&self, key: &AttemptKey, now: &Now, reserved: Option<u64>) -> Option<(Duration, Draw)> {
         let tiers = [
             (&self.pairs, Some(key.pair)),
@@ -235,7 +235,7 @@ impl State {
         let (wait, bucket) = waits.max_by_key(|(wait, _)| *wait)?;
         let at = match wait {
             0 => now.instant,
-            // The beginning of the tick in which the bucket has room.
+            // A draw is due at the beginning of the tick in which the bucket has room.
             _ => now.began + duration(now.ticks.saturating_add(wait)),
         };
         Some((at - now.instant, Draw { bucket, at }))

@@ -1,10 +1,10 @@
 //! How long an attempt would wait for its verification, whether or not it needs one.
 //!
-//! A wrong password takes a run of argon2id if the account has a chosen password, and none if it has not or
-//! does not exist. The answer must not tell these cases apart. So every attempt joins an imagined queue as if
-//! it took a run, and this queue decides the answer: "wrong password" if the run would end before the answer
-//! is due, otherwise "busy". The real runs have a queue of their own and never wait for an attempt that needs
-//! no run.
+//! A wrong password takes a run of argon2id if the account has a chosen password, and none if the account has only
+//! generated ones or does not exist. The answer must not tell these cases apart. So every attempt joins an imagined
+//! queue as if it took a run, and this queue decides the answer: "wrong password" if the run would end before the
+//! answer is due, otherwise "busy". The real runs have a queue of their own and never wait for an attempt that needs no
+//! run.
 
 use std::time::Duration;
 

@@ -1,13 +1,14 @@
 //! Devices, which send without a password: their address stands for an account in the configuration.
 //!
 //! The invariant: a device gets what its account may do at its door, and nothing that a password would not: an account
-//! that is disabled or whose grant was revoked lets it in no more, and its sessions end. In the place of a password's
-//! secrecy there is a bound: messages are counted when the provider is ready for each, and the next session is judged
-//! by the count. It is kept in the store, so that it outlives the process; what is not written yet counts, too.
+//! that is disabled or whose grant was revoked refuses the device, and the device's sessions end. A device proves
+//! nothing secret, so the number of its messages is limited instead: each message is counted when the provider is ready
+//! for it, and the next session is admitted by that count. The count is kept in the store, so that it outlives the
+//! process; messages that are not written yet count, too.
 //!
 //! The account of an application, whose grant may open many mailboxes, exists only behind an app password (security
 //! row 27). Such an account serves a device only by its own name, never by that of its domain, and only while it has
-//! an app password: one that has lost its last is closed.
+//! an app password: without one, the account is closed.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -61,7 +62,7 @@ pub enum DeviceBar {
 #[derive(Default)]
 pub(super) struct Counted {
     messages: Mutex<HashMap<(Id, String), u32>>,
-    /// Held while they are stored.
+    /// Held while the counts are written to the store.
     writing: tokio::sync::Mutex<()>,
 }
 
@@ -112,7 +113,7 @@ impl Accounts {
         self.store.device_messages(account, network, now).await
     }
 
-    /// Counts one message of a device; [`Accounts::write_messages`] puts that into the store.
+    /// Counts one message of a device; [`Accounts::write_messages`] writes the count to the store.
     pub fn count_message(&self, account: &Account, network: &str) {
         *self.counted.lock().entry((account.id.clone(), network.to_owned())).or_default() += 1;
     }

@@ -2,9 +2,9 @@
 //!
 //! Attempts that arrive while their bucket is empty are refused, and take part in a draw. When the bucket has
 //! room again, one of them, picked at random, is verified in the background, and the result is remembered for
-//! that client's next try. So the owner gets in beside a guesser, and timing an attempt to that moment gains
-//! a guesser nothing. A draw stores one attempt, however many take part (reservoir sampling), and whether or
-//! not the account exists.
+//! that client's next try. So an owner can log in while a guesser keeps the bucket empty, and a guesser gains nothing
+//! by sending an attempt at exactly that moment. A draw stores one attempt, however many take part (reservoir
+//! sampling), and whether or not the account exists.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -43,7 +43,7 @@ pub(super) struct Ticket {
     pub(super) candidate: Option<Candidate>,
 }
 
-/// A bucket's draw, due at a time.
+/// A bucket's draw, and the time when it is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Draw {
     pub(super) bucket: u64,

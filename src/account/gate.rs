@@ -1,10 +1,11 @@
 //! Limits the sessions that one account holds at its provider.
 //!
-//! Providers refuse one session too many, some of them with a prompt for a new password. So we stay
-//! below the limit ourselves: a login waits a moment for a session to end, and is then told so. Sessions that
-//! another process holds, such as the one of before an upgrade, or another instance on the same store, count as well: so
-//! many permits are withheld here, and given back as they end there. A process that has died holds none. No login waits
-//! until other instances know of it, so in the moment before they do, each may use what is free as far as it knows.
+//! Providers refuse one session too many, some of them in a way that makes mail programs ask for a new password. The
+//! proxy therefore stays below the limit itself. A login that finds no free session waits a moment, and is then refused
+//! with that reason. Sessions of other processes (the previous process after an upgrade, other instances on the same
+//! store) count as well: this process withholds one permit for each of them. A process that has died holds none. A
+//! login does not wait for the other instances, so two instances may use the last free session at the same moment. A
+//! count is *untold* until it has been sent to the other instances.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -26,7 +27,7 @@ pub struct Gates(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     counted: Mutex<Counted>,
-    /// Notified when there is something to tell.
+    /// Notified when a count is untold.
     untold: Notify,
 }
 
@@ -35,13 +36,13 @@ struct Counted {
     gates: HashMap<Key, Gate>,
     /// The sessions of other processes, by process.
     elsewhere: HashMap<String, HashMap<Key, usize>>,
-    /// What other instances do not know yet; `None` while there are none.
+    /// The untold counts; `None` while there are no other instances.
     untold: Option<Untold>,
 }
 
 struct Untold {
     keys: HashSet<Key>,
-    /// They know nothing yet, or something old.
+    /// The other instances need all counts: they know none yet, or may have missed a change.
     is_whole: bool,
 }
 
@@ -97,7 +98,7 @@ impl Gates {
         Some(UpstreamPermit(Some(Held { permit, key, shared: self.0.clone() })))
     }
 
-    /// Sets the number of sessions that `process` holds of the account of that name.
+    /// Sets the number of sessions that `process` holds of the account with the login name `account`.
     pub fn held_elsewhere(&self, process: &str, account: &str, door: Door, sessions: usize) {
         let key = (fold(account), door);
         let mut counted = self.lock();
@@ -116,7 +117,7 @@ impl Gates {
         held.keys().for_each(|key| counted.withhold(key));
     }
 
-    /// `process` holds these and no others.
+    /// `process` holds the sessions `held` and no others.
     pub fn replace_elsewhere(&self, process: &str, held: Vec<HeldHere>) {
         let held: HashMap<Key, usize> =
             held.into_iter().map(|held| ((fold(&held.account), held.door), held.sessions)).collect();
@@ -125,8 +126,8 @@ impl Gates {
         before.keys().chain(held.keys()).for_each(|key| counted.withhold(key));
     }
 
-    /// Whether there are other instances, which have to know what this one holds. After a false they have to be told
-    /// everything.
+    /// Whether there are other instances, which have to know what this one holds. When instances appear after a
+    /// `false`, all counts are untold.
     pub fn share(&self, is_shared: bool) {
         let mut counted = self.lock();
         match (is_shared, counted.untold.is_some()) {
@@ -140,12 +141,12 @@ impl Gates {
         }
     }
 
-    /// Waits until there is something to tell.
+    /// Waits until a count is untold.
     pub async fn untold(&self) {
         self.0.untold.notified().await;
     }
 
-    /// What other instances do not know yet, and whether that is everything.
+    /// Takes the untold counts; true if these are all counts of this process, which replace what the others know of it.
     pub fn take_untold(&self) -> (Vec<HeldHere>, bool) {
         let mut counted = self.lock();
         let Counted { gates, untold: Some(untold), .. } = &mut *counted else { return (Vec::new(), false) };
@@ -157,7 +158,7 @@ impl Gates {
         (held, std::mem::take(&mut untold.is_whole))
     }
 
-    /// They could not be told, so that everything is to be told again.
+    /// Sending failed: all counts are untold again.
     pub fn tell_again(&self) {
         self.share(false);
         self.share(true);
@@ -193,13 +194,13 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut counted = self.shared.lock();
         if counted.is_owed(&self.key) {
-            // Not given back first: a login that waits would get it.
+            // The permit must not become free first: a waiting login would get it.
             if let (Some(permit), Some(gate)) = (self.permit.take(), counted.gates.get_mut(&self.key)) {
                 permit.forget();
                 gate.withheld += 1;
             }
         }
-        // Before others look at the count.
+        // Dropped before the change is noted, so that the count is right when it is read.
         drop(self.permit.take());
         self.shared.note(&mut counted, &self.key);
     }
@@ -213,7 +214,7 @@ impl fmt::Debug for UpstreamPermit {
 
 impl Counted {
     fn gate(&mut self, key: &Key, limit: usize) -> Arc<Semaphore> {
-        // Any number of names can be asked for.
+        // Removes unused gates: clients can ask for any number of mailbox names.
         self.gates.retain(|_, gate| Arc::strong_count(&gate.permits) > 1);
         let new = || Gate { limit, permits: Arc::new(Semaphore::new(limit)), withheld: 0 };
         let permits = self.gates.entry(key.clone()).or_insert_with(new).permits.clone();
@@ -231,8 +232,8 @@ impl Counted {
         self.gates.get(key).is_some_and(|gate| gate.withheld < elsewhere.min(gate.limit))
     }
 
-    /// Withholds as many permits as there are sessions elsewhere. Where fewer are free, each session here that ends
-    /// gives its own.
+    /// Withholds as many permits as there are sessions elsewhere. Where too few are free, the permits of sessions that
+    /// end here are withheld next.
     fn withhold(&mut self, key: &Key) {
         let elsewhere = self.elsewhere(key);
         let Some(gate) = self.gates.get_mut(key) else { return };

@@ -12,13 +12,13 @@ pub(super) const LONGEST_NAME: usize = 320;
 pub(super) enum Hasher {
     /// Under a key that only this process knows.
     Own(RandomState),
-    /// Under a key of all instances. A local address is another one on each machine, so the machine's name belongs to
-    /// it.
+    /// Under a key that all instances share. A loopback address means another client on each machine, so the machine's
+    /// name is hashed with it.
     Shared(Box<hmac::Key>, String),
 }
 
 impl Hasher {
-    /// The hash of an address, and of a name for it.
+    /// The hash of an address and a name.
     fn hash(&self, kind: &str, address: IpAddr, name: &[u8]) -> u64 {
         let (key, machine) = match self {
             Self::Own(own) => return own.hash_one((kind, address, name)),

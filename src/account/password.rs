@@ -16,7 +16,7 @@ use crate::store::{AppPassword, Id, Store, StoreError, Verifier};
 
 /// The store's setting that holds the sealed hash key.
 const HASH_KEY_SETTING: &str = "password_hash_key";
-/// The setting with the sealed key under which instances know what a failed login is charged to.
+/// The setting with the sealed key that hashes what a failed login is charged to, the same on all instances.
 const ATTEMPTS_KEY_SETTING: &str = "failed_logins_hash_key";
 /// 24 characters of this 32-character alphabet carry 120 bits. No two of them look alike.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -96,8 +96,8 @@ impl Passwords {
         password: &Secret,
     ) -> Option<&'a AppPassword> {
         // An unknown account costs the same hash as a known one.
-        let nobody = Id(String::new());
-        let account = known.first().map_or(&nobody, |first| &first.account);
+        let no_account = Id(String::new());
+        let account = known.first().map_or(&no_account, |first| &first.account);
         let hash = tag(&self.hash_key.load(), account, password);
         known.iter().find(|candidate| match &candidate.verifier {
             Verifier::Generated(expected) => same_bytes(expected, &hash),

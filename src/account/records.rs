@@ -85,8 +85,8 @@ impl Accounts {
         }
     }
 
-    /// Whether this is the first login within a day whose user is told that the grant will end; the call counts as
-    /// telling.
+    /// Whether this login's user should be told that the grant will end: true once a day, because the call itself
+    /// counts as the notice.
     pub async fn may_alert(&self, account: &Account, now: OffsetDateTime) -> bool {
         let day_ago = now.saturating_sub(time::Duration::DAY);
         self.store.claim_alert(&account.id, now, day_ago).await.unwrap_or_else(|error| {
@@ -107,7 +107,7 @@ impl Accounts {
         }
     }
 
-    /// Writes down the logins, and the messages of devices, that are not yet.
+    /// Writes to the store the logins and the messages of devices that are not there yet.
     pub async fn flush(&self) {
         self.write_messages().await;
         let notes = self.notes.take();

@@ -1,4 +1,4 @@
-//! Ends sessions when their password, account or grant is revoked, whichever process did it.
+//! Ends sessions when their password, account or grant is revoked, by this process or another.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::secret::Sealer;
 
 /// A revocation ends running sessions within five seconds: this pause plus the farewell.
 const REVOCATION_POLL: Duration = Duration::from_secs(1);
-/// The pause where the database tells of one change after the other.
+/// The least pause between two looks, where the database notifies this process of each change.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The state at the last look. The date belongs to it because a password's last day passes without a write.
@@ -36,7 +36,7 @@ impl Accounts {
                 }
                 Err(_) => {}
             }
-            // Many changes at once are looked at together.
+            // Changes that come close together cost one look.
             tokio::time::sleep(SHORTEST_PAUSE).await;
             tokio::select! {
                 () = tokio::time::sleep(REVOCATION_POLL - SHORTEST_PAUSE) => {}

@@ -1,7 +1,7 @@
 //! The sessions of this process, by the app password that opened them.
 //!
 //! The invariant: a session learns within two seconds that its password, its account or its grant is revoked,
-//! whichever process revoked it.
+//! by this process or another.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -43,8 +43,8 @@ impl Sessions {
         self.enter_as(password, grant, None)
     }
 
-    /// A session of a device that sends as the account called `name`. It goes by the account's id, which is no
-    /// password's.
+    /// A session of a device that sends as the account called `name`. The session is listed under the account's id,
+    /// which no password has.
     pub(super) fn enter_device(&self, account: &Id, grant: Option<&Id>, name: &Folded) -> SessionGuard {
         self.enter_as(account, grant, Some(name))
     }
@@ -79,7 +79,7 @@ impl Sessions {
         devices.collect()
     }
 
-    /// What opened the sessions there are.
+    /// The ids of the passwords, and of the devices' accounts, that have open sessions.
     pub(super) fn opened(&self) -> HashSet<Id> {
         lock(&self.by_password).keys().cloned().collect()
     }
@@ -89,7 +89,8 @@ impl Sessions {
     }
 
     /// Ends all sessions of those passwords of `looked_at` that are not `in_force`; returns the number of those
-    /// passwords. What came after the look began is judged by the next: the store was read too early for it.
+    /// passwords. A session that entered after the look began is judged by the next look, because this one read the
+    /// store too early for it.
     pub(super) fn end_others(&self, looked_at: &HashSet<Id>, in_force: &HashSet<Id>) -> usize {
         let mut by_password = lock(&self.by_password);
         let mut ended = 0;

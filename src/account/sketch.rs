@@ -4,8 +4,9 @@
 //! "theoretical arrival time" of the generic cell rate algorithm). The numbers lie in a count-min sketch:
 //! each key has a cell in each of two rows, and the lower of its two cells counts. So no client input is
 //! stored, nothing needs cleaning up, and no flood of keys resets a bucket, because writing another key can
-//! only raise a cell. Two keys that share both cells share their charges. Only forgiving lowers a cell, by
-//! one charge, and only if the cell equals the key's own value.
+//! only raise a cell. Two keys that share both cells share their charges. A cell is lowered only when charges are
+//! forgiven, or when the store says that there were fewer, and only if the cell equals the key's own value: a higher
+//! cell belongs to another key.
 
 use std::time::Duration;
 
@@ -53,32 +54,17 @@ impl Buckets {
     }
 
     pub(super) fn charge(&mut self, key: u64, now: Ticks) {
-        let full_at = self.full_at(key).max(now).saturating_add(self.interval);
-        for cell in self.cells(key) {
-            *cell = full_at.max(*cell);
-        }
+        self.raise(key, self.full_at(key).max(now).saturating_add(self.interval));
     }
 
     /// Takes one charge back.
     pub(super) fn forgive(&mut self, key: u64, now: Ticks) {
-        let full_at = self.full_at(key);
-        let forgiven = full_at.saturating_sub(self.interval).max(now);
-        // A higher cell belongs to another key.
-        for cell in self.cells(key) {
-            if *cell == full_at {
-                *cell = forgiven.min(full_at);
-            }
-        }
+        self.lower(key, self.full_at(key).saturating_sub(self.interval).max(now));
     }
 
     /// Takes all charges back.
     pub(super) fn forgive_all(&mut self, key: u64, now: Ticks) {
-        let full_at = self.full_at(key);
-        for cell in self.cells(key) {
-            if *cell == full_at {
-                *cell = now.min(full_at);
-            }
-        }
+        self.lower(key, now);
     }
 
     /// Whether `key` has charges that are not refilled yet.
@@ -91,20 +77,30 @@ impl Buckets {
         self.interval
     }
 
-    /// What all instances know of `key`: it will be full at that time. A difference that is small beside a charge comes
-    /// from the clocks, and takes nothing back.
+    /// Sets the bucket of `key` to what the store says of all instances: it will be full at `full_at`. A value that is
+    /// lower by less than half a charge differs only because of the clocks, and takes nothing back.
     pub(super) fn learn(&mut self, key: u64, full_at: Ticks, now: Ticks) {
         let before = self.full_at(key);
-        let is_less = before.saturating_sub(full_at) >= self.interval / 2;
-        if full_at <= before && !is_less || before <= now && full_at <= now {
-            return;
+        if before.saturating_sub(full_at) >= self.interval / 2 {
+            self.lower(key, full_at.max(now));
+        } else if full_at > before && full_at > now {
+            self.raise(key, full_at);
         }
+    }
+
+    /// Raises the cells of `key` to `full_at`.
+    fn raise(&mut self, key: u64, full_at: Ticks) {
         for cell in self.cells(key) {
-            match is_less {
-                // A higher cell belongs to another key.
-                true if *cell == before => *cell = full_at.max(now),
-                true => {}
-                false => *cell = full_at.max(*cell),
+            *cell = full_at.max(*cell);
+        }
+    }
+
+    /// Lowers the bucket of `key` to `full_at`, if it is higher. A cell above the bucket's value belongs to another key.
+    fn lower(&mut self, key: u64, full_at: Ticks) {
+        let before = self.full_at(key);
+        for cell in self.cells(key) {
+            if *cell == before {
+                *cell = full_at.min(before);
             }
         }
     }

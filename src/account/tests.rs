@@ -231,7 +231,7 @@ async fn no_draw_is_about_a_password_that_is_limited_to_other_networks() {
     }
 }
 
-// The recorded refusal.
+// The recorded refusal of a message.
 
 fn refused(at: OffsetDateTime, code: &str) -> LastRefusal {
     let cure = Cure::Administrator { text: "ask for the right to send as it".to_owned() };

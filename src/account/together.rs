@@ -9,7 +9,7 @@ use super::{Accounts, PasswordError};
 use crate::secret::Sealer;
 use crate::store::{Owed, Store};
 
-/// The charges of failed logins, which other instances know if the store is shared.
+/// The charges of failed logins; with a shared store, the other instances get them too.
 pub(super) async fn attempts(store: &dyn Store, sealer: &Sealer) -> Result<Attempts, PasswordError> {
     Ok(match store.is_shared() {
         true => Attempts::shared(Hasher::Shared(attempts_key(store, sealer).await?.into(), machine())),
@@ -23,7 +23,8 @@ pub fn machine() -> String {
 }
 
 impl Accounts {
-    /// Tells the other instances what failed here. What cannot be told is told later.
+    /// Writes the charges of failed logins to the store, for the other instances. If the write fails, they are written
+    /// later.
     pub async fn tell_failures(&self) {
         let owed = self.attempts.take_untold();
         if owed.is_empty() {
@@ -35,8 +36,8 @@ impl Accounts {
         }
     }
 
-    /// Counts what failed on all instances, as a look at the store has found it. Call it after
-    /// [`Accounts::tell_failures`], and not at the same time.
+    /// Applies the charges of all instances, as read from the store. Call it after [`Accounts::tell_failures`], and not
+    /// at the same time.
     pub fn learn_failures(&self, owed: &[Owed]) {
         self.attempts.learn(owed, Instant::now());
     }

@@ -1,9 +1,10 @@
 //! The charges of failed logins that other instances on the store do not know yet.
 //!
-//! Each instance throttles by what it knows, and tells the others once a second what it has added. Charges add up in the
-//! store, so none is lost however many instances charge at once. What a bucket allows next belongs to the attempts that
-//! wait for it ([`super::draw`]): a draw charges its bucket for the others when it begins, so that no other instance
-//! gives the same charge away, and gives it back if it ends without one.
+//! A charge is *untold* until this process has written it to the store; to write it is to *tell* it. Each instance
+//! throttles by the charges that it knows, and tells its new ones once a second. The store adds charges up, so none is
+//! lost when several instances charge at once. The next free charge of a bucket belongs to the attempts that wait for
+//! it ([`super::draw`]): a draw therefore charges its bucket in advance when it begins, so that no other instance uses
+//! the same charge, and takes the charge back if the draw ends without a winner.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,10 +12,11 @@ use super::origin::AttemptKey;
 use super::sketch::{Buckets, Ticks, duration, ticks};
 use crate::store::Owed;
 
-/// The most buckets that wait to be told, while the store is away; what is charged to others counts here alone.
+/// The most buckets with untold charges, while the store is away; charges to further buckets count in this process
+/// alone.
 const MOST: usize = 50_000;
 
-/// The kinds of buckets that instances share. The numbers stand in the store.
+/// The kinds of buckets that instances share. The store holds the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Tier {
     Pair = 1,
@@ -80,7 +82,8 @@ impl Untold {
         }
     }
 
-    /// The draw of `bucket` has ended; its winner `key` is charged anew, if it is. False if there was no reservation.
+    /// The draw of `bucket`, in which `key` took part, has ended: takes the charge of the reservation back. A winner is
+    /// charged by the caller. False if there was no reservation.
     pub(super) fn release(&mut self, bucket: u64, key: &AttemptKey) -> bool {
         let was_reserved = self.reserved.remove(&bucket);
         if was_reserved {
@@ -89,7 +92,7 @@ impl Untold {
         was_reserved
     }
 
-    /// Takes what is to be told.
+    /// Takes the untold charges.
     pub(super) fn take(&mut self, mut interval: impl FnMut(Tier) -> Ticks) -> Vec<Owed> {
         let owed = self.charges.drain().map(|((tier, bucket), charges)| Owed {
             tier: tier as i16,
@@ -99,8 +102,8 @@ impl Untold {
         owed.collect()
     }
 
-    /// `owed` could not be told. An instance alone allows a burst, so more is never told later: what was charged long
-    /// ago is refilled by then.
+    /// `owed` could not be written, so it is untold again. A bucket's charges are limited to its burst: older ones are
+    /// refilled by the time of the next write.
     pub(super) fn give_back(&mut self, owed: &[Owed], mut buckets: impl FnMut(Tier) -> (Ticks, u32)) {
         for owed in owed {
             let Some(tier) = Tier::numbered(owed.tier) else { continue };
@@ -112,8 +115,8 @@ impl Untold {
         }
     }
 
-    /// When a bucket is full again by what the store says, by what the others do not know yet, and without what is
-    /// reserved for a draw here.
+    /// When a bucket is full again: by the charges in the store, plus the untold ones, less the charge that a draw here
+    /// has reserved.
     pub(super) fn full_at(&self, owed: &Owed, tier: Tier, buckets: &Buckets, now: Ticks) -> Ticks {
         let bucket = owed.bucket.cast_unsigned();
         let own = self.charges.get(&(tier, bucket)).copied().unwrap_or_default();

@@ -1,5 +1,6 @@
-//! The page of a sign-in link: who signs in to what, and a button. A look at it changes nothing, by whichever program
-//! looks; the button begins the consent. No session is needed, and none is given: the link opens nothing else.
+//! The page of a sign-in link: who signs in to what, and a button. To open the page changes nothing, because mail
+//! scanners and browsers open links on their own; the button begins the consent. The page needs no session and gives
+//! none: the link is good for nothing else.
 
 use std::sync::Arc;
 

@@ -56,7 +56,7 @@ pub(crate) async fn all_running(state_directory: &Path, request: &Request) -> Re
     all_but(None, state_directory, request).await
 }
 
-/// The same without the process that has the name `holder`; an error also if there is no other.
+/// Like [`all_running`], without the process that has the name `holder`; an error also if there is no other.
 pub(super) async fn all_but(
     holder: Option<&str>,
     state_directory: &Path,
@@ -160,7 +160,7 @@ fn not_ours(state_directory: &Path, error: io::Error) -> AskError {
     })
 }
 
-/// Asks again without what a process of an earlier version could not read.
+/// Sends the request; if a process of an earlier version cannot read it, sends it again without the newer fields.
 async fn ask(path: &Path, request: &Request) -> io::Result<Vec<Reply>> {
     let replies = ask_once(path, request).await?;
     match (replies.first(), request.earlier()) {

@@ -1,4 +1,4 @@
-//! The pages of a consent in the browser: the way to the provider, the answer, and what became of it.
+//! The pages of a consent in the browser: the way to the provider, the answer, and the outcome.
 //!
 //! A button begins one with `Running::begin_consent` (or `begin_by_link`) for the browser that [`guard::visitor`] finds,
 //! and answers with [`lead_in`] (or [`lead_on`]).
@@ -31,7 +31,7 @@ use crate::text::one_line;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Sends the browser on by itself, without a script.
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
-/// The key is useless afterwards.
+/// The life of the key's cookie; the key is useless afterwards.
 const COOKIE_SECONDS: u32 = 600;
 
 pub(super) fn routes() -> Router<Arc<Site>> {
@@ -75,7 +75,7 @@ pub(super) fn failed_to_begin(error: &Error) -> Response {
     )
 }
 
-/// Takes the redirects of providers, whichever page of this server has the same path: a redirect has a `state`.
+/// Takes the redirects of providers before any page of this server with the same path: a redirect has a `state`.
 pub(super) async fn take_redirects(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
     let has_state = url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "state");
@@ -189,7 +189,7 @@ fn paste_form(id: &str, provider: &str, owner: &str, url: &str, fault: Option<&N
     }
 }
 
-/// Why it failed, in words for the person in front of the browser.
+/// Why the consent failed, in words for the person in front of the browser.
 fn failed(outcome: &Outcome, provider: &str, back: Option<&Secret>) -> Markup {
     html! {
         @match outcome {

@@ -17,7 +17,7 @@ use crate::shutdown::{self, Shutdown, Trigger};
 /// A command that still runs reads its answer at once.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// All stay open while this is held, also after the stop has begun: sessions continue for a while, and can be
+/// The addresses stay open while this is held, also after the stop has begun: sessions continue for a while, and can be
 /// listed and closed.
 pub(crate) struct Desk {
     running: Arc<Running>,
@@ -26,27 +26,28 @@ pub(crate) struct Desk {
     /// Ends only the HTTP addresses.
     http: Vec<(Trigger, tokio::task::JoinHandle<()>)>,
     site: Option<(Arc<Site>, Arc<site::Listener>)>,
-    /// Count the sessions of older processes.
-    _elders: JoinSet<()>,
+    /// The tasks that count the sessions of older processes.
+    _predecessors: JoinSet<()>,
 }
 
 impl Desk {
-    /// Opens all. A control socket that cannot be opened is only a warning: mail does not depend on it.
+    /// Opens the control socket and the HTTP addresses. A control socket that cannot be opened is only a warning: mail
+    /// does not depend on it.
     pub(crate) async fn open(
         running: &Arc<Running>,
         metrics: Option<TcpListener>,
         page: Option<PageListener>,
     ) -> Self {
         let (trigger, shutdown) = shutdown::channel();
-        // Before this process has a socket of its own, and before it reports that it is ready.
-        let elders = follow::count_elders(running, running.state_directory()).await;
+        // This comes before this process has a socket of its own, and before it reports that it is ready.
+        let predecessors = follow::count_predecessors(running, running.state_directory()).await;
         let mut desk = Self {
             running: running.clone(),
             trigger,
             tasks: Vec::new(),
             http: Vec::new(),
             site: None,
-            _elders: elders,
+            _predecessors: predecessors,
         };
         if let Some(listener) = page {
             desk.show_page(listener);
@@ -121,13 +122,13 @@ impl Desk {
         }
     }
 
-    /// Closes all.
+    /// Closes the control socket and the HTTP addresses.
     pub(crate) async fn close(mut self) {
         self.close_http().await;
         if let Some((_, listener)) = self.site.take() {
             listener.remove();
         }
-        // For example the answer to the command that asked for the upgrade.
+        // Waits for answers under way, for example to the command that asked for the upgrade.
         let _ = tokio::time::timeout(LAST_ANSWERS, self.running.all_answered()).await;
         self.trigger.begin();
         for task in self.tasks {

@@ -1,5 +1,5 @@
-//! The way into the page and out of it. The address of an entrance is shown by a command and is good for one use: a
-//! look at it (by a scanner, or by a browser that loads ahead) shows a button, and the button uses it up.
+//! The way into the page and out of it. A command shows the address of an entrance, which is good for one use. To open
+//! the address uses nothing up, because scanners and browsers may open it in advance; only the button on it does.
 
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ async fn is_invited(site: &Site, token: &str) -> Result<bool, NotKnown> {
     site.visitors.is_invited(token, now).await
 }
 
-/// The store's time for a look at an entrance; `None` if `token` is none. Each costs the store, so both are judged before.
+/// The store's time, for a look at the entrance with this `token`; `None` if `token` does not have the form of one.
+/// Form and number of the looks are checked first, because each look costs the store.
 async fn now(site: &Site, token: &str) -> Result<Option<OffsetDateTime>, NotKnown> {
     match (is_formed(token), site.visitors.may_find(token)) {
         (false, _) => Ok(None),
@@ -65,7 +66,7 @@ async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Resp
     ([(SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 
-/// The cookie goes only with the session: who has copied it could use a session that goes on.
+/// Removes the cookie only if the session has ended: a copy of the cookie would open a session that goes on.
 async fn leave(State(site): State<Arc<Site>>, posted: Posted) -> Response {
     if let Err(why) = site.visitors.leave(&posted.visitor).await {
         return page::not_known(&why);

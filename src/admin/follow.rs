@@ -1,7 +1,7 @@
 //! Continuous replies on the control socket: the sessions that this process holds, for a newer process that counts
 //! them (both ends of that are here); and the lines of a trace.
 //!
-//! The end of the connection tells the other side that a process has ended.
+//! If a process ends, its connection ends too, so the other side notices.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ use tokio::time::timeout;
 use super::ask::send;
 use super::socket::all;
 use super::talk::{self, HeldRow, LONGEST_REPLY, Reply, Request, TraceRow};
-use crate::control::serving::{Held, LONGEST_TRACE, Running, TraceLine, Traced};
+use crate::command;
+use crate::control::serving::{Held, LONGEST_TRACE, NotTraced, Running, TraceLine, Traced};
 use crate::protocol::Door;
 use crate::store::Actor;
 
@@ -68,7 +69,7 @@ pub(super) async fn trace(
     let told = async {
         let mut tracing = match running.trace(&account, Duration::from_secs(seconds), by).await {
             Ok(tracing) => tracing,
-            Err(error) => return write(output, &[Reply::Failed(error.to_string()), Reply::End {}]).await,
+            Err(error) => return write(output, &[Reply::Failed(not_traced(&error)), Reply::End {}]).await,
         };
         write(output, &[Reply::Tracing {}]).await?;
         loop {
@@ -86,6 +87,14 @@ pub(super) async fn trace(
     tokio::select! {
         _ = timeout(limit, told) => {}
         () = gone(input) => {}
+    }
+}
+
+/// Why a trace cannot start, and the cure.
+fn not_traced(error: &NotTraced) -> String {
+    match error {
+        NotTraced::NoAccount(_) => format!("{error}; {} shows all", command::ACCOUNTS),
+        _ => error.to_string(),
     }
 }
 
@@ -113,12 +122,12 @@ pub(super) async fn gone(input: &mut (impl AsyncRead + Unpin)) {
 
 /// Counts the sessions of every process of `state_directory`, all of which are older than this one, until the
 /// value is dropped. Returns when each has reported once.
-pub(super) async fn count_elders(running: &Arc<Running>, state_directory: &Path) -> JoinSet<()> {
-    let mut elders = JoinSet::new();
+pub(super) async fn count_predecessors(running: &Arc<Running>, state_directory: &Path) -> JoinSet<()> {
+    let mut predecessors = JoinSet::new();
     let mut first_counts = Vec::new();
     for path in all(state_directory).unwrap_or_default() {
         let (counted, first_count) = oneshot::channel();
-        elders.spawn(count(running.clone(), path, counted));
+        predecessors.spawn(count(running.clone(), path, counted));
         first_counts.push(first_count);
     }
     let all_counted = async {
@@ -128,7 +137,7 @@ pub(super) async fn count_elders(running: &Arc<Running>, state_directory: &Path)
         }
     };
     let _ = timeout(FIRST_COUNT, all_counted).await;
-    elders
+    predecessors
 }
 
 async fn count(running: Arc<Running>, path: PathBuf, counted: oneshot::Sender<()>) {
@@ -155,7 +164,7 @@ async fn count_until_it_ends(
                 }
             }
             Ok(Reply::Ready {}) => drop(counted.take().map(|counted| counted.send(()))),
-            // An older version that does not know the request.
+            // A process of an older version, which does not know the request.
             _ => return Ok(()),
         }
     }

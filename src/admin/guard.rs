@@ -1,4 +1,4 @@
-//! What every request to the page must show before it is answered, and the headers of every answer.
+//! The checks that a request to the page must pass before it is answered, and the headers of every answer.
 //!
 //! A web page that rebinds its name to this machine still sends its own name in Host; a form of another page sends
 //! its own origin. Both are refused before a cookie is looked at. The cookie is SameSite=Strict, and each form holds
@@ -28,8 +28,8 @@ use crate::control::consents::Visitor;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// For the pages of sign-in links: a provider hands the browser on to the hosts of its organisation, which no list
-/// knows, and some browsers apply this policy to the whole way.
+/// For the pages of sign-in links: a provider may redirect the browser to further hosts, which cannot be listed here,
+/// and some browsers apply this policy to all of these redirects.
 const LINK_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                            base-uri 'none'; form-action *; frame-ancestors 'none'";
 
@@ -64,7 +64,7 @@ impl Names {
         let (name, port) = split(host);
         let Some(ip) = loopback(name) else { return false };
         match self.bound {
-            // A web server writes what it likes; a browser cannot open a socket.
+            // A web server may write any Host; a browser cannot open a socket.
             None => true,
             Some(bound) => {
                 let port = port.map_or(Some(80), |port| port.parse().ok());
@@ -77,8 +77,8 @@ impl Names {
         }
     }
 
-    /// The browser of a request with this Host. No browser connects to a Unix socket by itself, whatever the Host is that a
-    /// web server writes.
+    /// The browser of a request with this Host. A request over a Unix socket always comes through a web server, with
+    /// any Host, because no browser can open a socket.
     fn browser(&self, host: &str, is_passed_on: bool) -> Visitor {
         let is_direct = !is_passed_on && self.bound.is_some() && self.is_local(host);
         match self.url.as_ref().filter(|_| !is_direct) {
@@ -153,7 +153,7 @@ pub(super) fn is_for_us(site: &Site, request: &Request) -> bool {
     host(request).is_some_and(|host| site.names().has_host(host))
 }
 
-/// What is begun here goes on although the browser hangs up, and a stop waits for it.
+/// Runs the request to its end even if the browser hangs up; a stop waits for it.
 pub(super) async fn act(site: &Site, request: Request, next: Next) -> Response {
     let answering = site.running.answering();
     let done = tokio::spawn(async move {
@@ -199,7 +199,7 @@ pub(super) fn comes_to_redirect(site: &Site, request: &Request) -> bool {
     host(request).is_some_and(|host| site.names().has_host(host) || site.running.is_redirected_at(host, path))
 }
 
-/// Whether a post comes from a page of ours. A browser says so in `Origin`; in a window of which it hides the origin, in
+/// Whether a post comes from a page of this server. A browser says so in `Origin` or, where it hides the origin, in
 /// `Sec-Fetch-Site`.
 pub(super) fn comes_from_here(names: &Names, headers: &HeaderMap) -> bool {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
@@ -217,7 +217,7 @@ pub(super) fn elsewhere(site: &Site) -> Response {
     page::notice(StatusCode::MISDIRECTED_REQUEST, "Wrong address", &text)
 }
 
-/// Lets only this machine through, and nothing that a web server passes on.
+/// Lets only requests of this machine through, and none that a web server passes on.
 pub(super) async fn only_local(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let is_passed_on = FORWARDED.iter().any(|name| request.headers().contains_key(*name));
     match host(&request).is_some_and(|host| site.names().is_local(host)) && !is_passed_on {

@@ -1,5 +1,5 @@
-//! Loads the configuration again in every process of this installation, as the command `reload` does: first here, where a
-//! mistake changes nothing; then the other processes are asked, for example the one of before an upgrade.
+//! Loads the configuration again in every process of this installation, as the command `reload` does: first in this
+//! process, where a mistake changes nothing; then in the others, for example the previous process after an upgrade.
 
 use super::ask::{self, Answers, AskError};
 use super::site::Site;
@@ -10,13 +10,13 @@ use crate::store::Actor;
 
 /// Why not every process uses the new configuration.
 pub(super) enum NotReloaded {
-    /// This one does not, nor was another one asked.
+    /// This process does not use it, and no other was asked.
     Here(Error),
-    /// This one does, and another one does not, for this reason.
+    /// This process uses it, and another one does not, for this reason.
     Elsewhere(String),
 }
 
-/// Loads it for `actor`; returns what all processes have to say.
+/// Loads the configuration for `actor`; returns the results of all processes together.
 pub(super) async fn reload(site: &Site, actor: &Actor) -> Result<Reloaded, NotReloaded> {
     let mut reloaded = site.running.reload(actor.clone()).await.map_err(NotReloaded::Here)?;
     for reply in others(site, actor).await?.replies {

@@ -1,6 +1,6 @@
-//! What the page says on the next answer, once: the result of a visitor's act. Shown after a redirect, so that a
-//! reload neither repeats the act nor the words. What is shown is kept in the store, because another instance may show
-//! the next page.
+//! The result of a visitor's act, which the next page shows once. That page follows a redirect, so that a reload
+//! repeats neither the act nor the message. The message is kept in the store, because another instance may show the
+//! next page.
 
 use maud::{Markup, html};
 
@@ -9,9 +9,9 @@ use crate::secret::Secret;
 
 /// The result of an act.
 pub(super) enum Said {
-    /// It is done, and this is what changed.
+    /// The act is done; the sentence says what has changed.
     Done(String),
-    /// It failed, and nothing changed, or what the sentence says; with the cures.
+    /// The act failed. Nothing has changed, unless the sentence says so.
     Failed {
         /// One sentence.
         cause: String,
@@ -39,17 +39,17 @@ pub(super) enum Said {
 }
 
 impl Said {
-    /// It is done.
+    /// The message of an act that is done.
     pub(super) fn done(what: impl Into<String>) -> Self {
         Self::Done(what.into())
     }
 
-    /// It failed.
+    /// The message of an act that failed.
     pub(super) fn failed(cause: impl Into<String>, cures: Vec<String>) -> Self {
         Self::Failed { cause: cause.into(), cures }
     }
 
-    /// The words, where the page shows them.
+    /// The message as a part of a page.
     pub(super) fn shown(&self) -> Markup {
         match self {
             Self::Done(what) => html! {

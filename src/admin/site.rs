@@ -30,8 +30,8 @@ use crate::control::serving::{PageListener, Running};
 use crate::http::{self, Accept, Bounds};
 use crate::store::{Actor, StoreError};
 
-/// Several people with a browser each, whose connections carry one request. The body is a table of some ten thousand
-/// accounts at most. A revocation waits for a provider.
+/// Connections: several people with a browser each, and one request for each connection. The largest body is a table of
+/// some ten thousand accounts. The longest answer is a revocation, which waits for a provider.
 const BOUNDS: Bounds =
     Bounds { connections: 128, body: 1024 * 1024, answer: Duration::from_secs(75), refuse: api::refuse };
 
@@ -80,7 +80,7 @@ impl Site {
         self.running.installation(audit::on_the_page(&visitor.opened_by, &visitor.session))
     }
 
-    /// What the last act of `visitor` has led to, once, if the address names it.
+    /// The message of the last act of `visitor`, once, if the address names it.
     pub(super) async fn said(&self, visitor: &Visitor, query: Option<&str>) -> Option<Markup> {
         let fields = Fields::of_query(query);
         let name = fields.one("said");
@@ -180,8 +180,8 @@ impl Listener {
     }
 }
 
-/// A Unix socket for the user's own web server. Its connections are those of the owner and of root; where its mode
-/// lets its group connect and others not, also those of the group, which the kernel has judged.
+/// A Unix socket for the user's own web server. It takes connections of its owner and of root. If its mode lets its
+/// group connect and no others, it takes all connections, because the kernel has checked the group.
 pub(super) struct SocketOfPage {
     listener: UnixListener,
     path: PathBuf,

@@ -69,7 +69,7 @@ impl ControlSocket {
                     Ok((stream, _)) => {
                         conversations.spawn(converse(stream, running.clone(), site.clone()));
                     }
-                    // For example no free descriptors: try again, but not in a tight loop.
+                    // For example, no descriptors are free: try again, but not in a tight loop.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 },
                 Some(_) = conversations.join_next() => {}
@@ -108,7 +108,7 @@ pub(super) fn is_stale(error: &io::Error) -> bool {
 
 fn sweep(state_directory: &Path) {
     for path in all(state_directory).unwrap_or_default() {
-        // Connecting without a request costs a living process nothing.
+        // A connection without a request does no harm to a process that still listens.
         if std::os::unix::net::UnixStream::connect(&path).is_err_and(|error| is_stale(&error)) {
             let _ = std::fs::remove_file(path);
         }
@@ -180,7 +180,7 @@ pub(super) fn is_trusted(peer: u32, owner: u32) -> bool {
     peer == owner || peer == 0
 }
 
-/// The person of the request: the one for whom another process asks, else the peer.
+/// The actor of the request: the person for whom another process asks, or else the peer.
 fn actor(by: Option<By>, uid: u32) -> Actor {
     by.map_or_else(|| audit::asker(uid), By::actor)
 }
@@ -201,7 +201,7 @@ async fn answer(running: &Arc<Running>, request: Request, uid: u32) -> Vec<Reply
             Err(NotUpgraded::Stopping) => Reply::Stopping {},
             Err(NotUpgraded::Failed(failure)) => Reply::Failed(failure),
         }],
-        // These are answered elsewhere.
+        // These requests are answered elsewhere.
         Request::Holding | Request::Trace { .. } | Request::Entrance => Vec::new(),
         Request::Health => vec![match running.readiness().await {
             Ok(_) => Reply::Ready {},

@@ -53,7 +53,7 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// The same without what processes of earlier versions do not know; `None` if they know all of it.
+    /// This request without the fields that earlier versions do not know; `None` if it has no such field.
     pub(super) fn earlier(&self) -> Option<Self> {
         match self {
             Self::Close { of, by: Some(_) } => Some(Self::Close { of: of.clone(), by: None }),
@@ -63,8 +63,9 @@ impl Request {
     }
 }
 
-/// For whom another process of this installation asks: a person on the page, or a program that uses the API. The peers of
-/// the socket are this installation's user and root, who can write the audit trail anyway.
+/// The actor for whom another process of this installation sends the request: a person on the page, or a program that
+/// uses the API. The field can be trusted, because only this installation's user and root can use the socket, and they
+/// can write the audit trail anyway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct By {
     surface: Surface,
@@ -81,7 +82,7 @@ enum Surface {
 }
 
 impl By {
-    /// The actor as the socket carries it; `None` for one whose command asks the socket itself.
+    /// The actor in the form for the socket; `None` for the user of a command, whom the kernel names.
     pub(super) fn of(actor: &Actor) -> Option<Self> {
         let surface = match actor.surface.as_str() {
             "page" => Surface::Page,
@@ -101,7 +102,7 @@ impl By {
     }
 }
 
-/// How a refusal begins whose request could not be read.
+/// The beginning of the refusal of a request that could not be read.
 pub(super) const NOT_A_REQUEST: &str = "not a request";
 
 /// A reply, on one line.
@@ -114,13 +115,13 @@ pub(crate) enum Reply {
     Tracing {},
     /// One line of the trace.
     Traced(TraceRow),
-    /// So many lines of the trace were lost, because the reader was too slow.
+    /// The number of lines of the trace that were lost, because the reader was too slow.
     Lost(u64),
     /// The traced account was removed.
     AccountGone {},
     /// The number of sessions of one account.
     Held(HeldRow),
-    /// So many sessions will end.
+    /// The number of sessions that will end.
     Closed(usize),
     /// The new configuration is in use.
     Reloaded(Reloaded),

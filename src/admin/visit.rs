@@ -15,7 +15,7 @@ use super::visitors::{NotKnown, Visitor, is_formed};
 
 /// The field of each form with the session's token.
 pub(super) const FORM_TOKEN: &str = "form_token";
-/// Set by the page's script, when it brings what is shown up to date by itself.
+/// The header of the requests that the page's script makes by itself, to bring the shown page up to date.
 const BY_ITSELF: &str = "x-by-itself";
 /// The most cookies of one request that are looked up.
 const MOST_COOKIES: usize = 3;

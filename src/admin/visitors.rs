@@ -1,9 +1,9 @@
 //! Who may see the page: entrances, each for one use within five minutes, and the sessions that they begin.
 //!
-//! They lie in the store, so that they outlive a restart, and an entrance that one instance prints opens at another. A
-//! token is found by its hash and is stored nowhere; what belongs to it is sealed. So neither a backup nor a copy of
-//! the database opens the page. A session ends when its visitor leaves, after an hour without a request, and after
-//! twelve hours in any case. Several people have a session at the same time.
+//! Entrances and sessions are in the store, so that they outlive a restart, and an entrance that one instance prints
+//! opens at another. A row is found by the hash of its token, which is stored nowhere; the rest of the row is sealed.
+//! So neither a backup nor a copy of the database opens the page. A session ends when its visitor leaves, after an hour
+//! without a request, and after twelve hours in any case. Several people have a session at the same time.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::store::{Actor, ShortLived, ShortLivedKind as Kind, Store, StoreError}
 
 /// Long enough to switch to a browser, too short for a note that is found later.
 const ENTRANCE_LIFE: Duration = Duration::minutes(5);
-/// A screen that is left alone for so long may have another person in front of it.
+/// After this time without a request, another person may be in front of the screen.
 const IDLE: Duration = Duration::hours(1);
 /// A working day.
 const LONGEST: Duration = Duration::hours(12);
-/// A use is written at most so often.
+/// The shortest time between two writes of a session's last use.
 const NOTED: Duration = Duration::seconds(20);
-/// An answer is shown by the next page.
+/// The life of a message; the next page shows it.
 const SAID_LIFE: Duration = Duration::minutes(10);
 /// 32 bytes in base64.
 const TOKEN_LENGTH: usize = 43;
@@ -36,10 +36,10 @@ pub(super) struct Visitors {
     lookups: Lookups,
 }
 
-/// Why the store was not asked for a session or an entrance, or did not answer. Whether there is one is not known.
+/// Why it is not known whether a session or an entrance exists.
 #[derive(Debug)]
 pub(super) enum NotKnown {
-    /// Too many that are not there were asked for.
+    /// Too many that do not exist were asked for, so the store was not asked.
     TooMany,
     /// The store does not answer.
     Away,
@@ -119,8 +119,8 @@ impl Visitors {
         Ok(found.is_some())
     }
 
-    /// Begins a session, and uses the entrance with that token up; returns the session's cookie. The session is kept
-    /// first, so that a store that cannot keep it costs no entrance.
+    /// Begins a session, and uses up the entrance with that token; returns the session's cookie. The session is stored
+    /// first, so that a failing store does not use up the entrance.
     pub(super) async fn enter(
         &self,
         token: &str,
@@ -141,7 +141,7 @@ impl Visitors {
         self.keep(Kind::Session, key.clone(), &session, now + IDLE, now).await?;
         let taken = self.store.take_short_lived(Kind::Entrance, &entrance, now).await;
         if !matches!(taken, Ok(Some(_))) {
-            // Another browser was faster. The cookie of the session is known to no browser.
+            // Another browser was faster. This session is removed; no browser has its cookie.
             let undone = self.store.take_short_lived(Kind::Session, &key, now).await;
             let _ = undone.inspect_err(|error| warn!("a session without a visitor ends by itself: {error}"));
             taken?;
@@ -183,7 +183,7 @@ impl Visitors {
         Ok(())
     }
 
-    /// Keeps an answer until the visitor's next page; returns its name. The answer is a part of a page.
+    /// Keeps a message, which is a part of a page, until the visitor's next page; returns its name.
     pub(super) async fn say(&self, visitor: &Visitor, said: &Secret) -> Result<String, NotKnown> {
         let name = random_text::<9>();
         let now = self.now().await?;
@@ -192,7 +192,7 @@ impl Visitors {
         Ok(name)
     }
 
-    /// Takes the answer of that name, once.
+    /// Takes the message of that name, once.
     pub(super) async fn hear(&self, visitor: &Visitor, name: &str) -> Result<Option<Secret>, NotKnown> {
         let now = self.now().await?;
         let taken = self.store.take_short_lived(Kind::Said, &said_key(visitor, name), now).await?;
@@ -247,7 +247,7 @@ fn visitor(key: String, session: Session) -> Visitor {
     Visitor { key, session, opened_by, form_token }
 }
 
-/// Only its visitor finds an answer.
+/// The key of a message: it includes the session, so that only the session's visitor finds the message.
 fn said_key(visitor: &Visitor, name: &str) -> String {
     ShortLived::key_of(&format!("{}/{name}", visitor.key))
 }
@@ -310,7 +310,7 @@ mod tests {
         instance.leave(&visitor).await.unwrap();
         assert!(visitors.find(&cookie, true, BEGAN).await.unwrap().is_none());
         assert!(visitors.find(&other, true, BEGAN).await.unwrap().is_some());
-        // What the browser asks by itself does not count.
+        // Requests that the browser makes by itself do not count.
         let later = BEGAN + IDLE - Duration::seconds(1);
         assert!(visitors.find(&other, false, later).await.unwrap().is_some());
         assert!(visitors.find(&other, true, BEGAN + IDLE).await.unwrap().is_none());

@@ -80,7 +80,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         _ => options.open_existing().await?,
     };
     match command {
-        // Handled above.
+        // `List` was handled above.
         Command::List { .. } => {}
         Command::Add(arguments) => {
             installation.verify_key().await?;

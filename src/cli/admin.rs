@@ -1,7 +1,7 @@
 //! `admin`: opens the page of the running `serve`, and prints its one-time address.
 //!
 //! The address of an entrance is a secret for five minutes. Other users of the machine can read the arguments of every
-//! process, so the browser is given a file that leads to the page, which only this user can read.
+//! process, so the browser gets the path of a file, which only this user can read and which leads to the page.
 
 mod token;
 
@@ -77,7 +77,7 @@ fn address(file: &Path) -> String {
     url::Url::from_file_path(&absolute).map_or_else(|()| absolute.display().to_string(), String::from)
 }
 
-/// The source of the key, which is kept from the browser's environment.
+/// The source of the key, whose variable is removed from the browser's environment.
 fn hidden(options: &Options) -> KeySource {
     let source = Config::load(options.config.as_deref()).map(|config| config.store.key);
     source.unwrap_or_else(|_| KeySource::File(PathBuf::new()))

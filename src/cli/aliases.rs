@@ -4,7 +4,8 @@ use super::failure::Failure;
 use super::terminal;
 use crate::control::Error;
 
-/// Runs `work` without permission for such aliases, and again with it if `yes` or the terminal gives it.
+/// Runs `work` without permission for such aliases, and again with permission if `yes` or the person at the terminal
+/// gives it.
 pub(super) async fn with_leave<T>(
     yes: bool,
     work: impl AsyncFn(bool) -> Result<T, Error>,

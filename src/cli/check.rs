@@ -72,7 +72,7 @@ impl Report {
         Self { json, verbose, brief: false, accounts: 0, begun: 0, begin: None, totals, steps }
     }
 
-    /// Tells a person who waits which account it is.
+    /// Shows a waiting person which account is being checked.
     fn progress(&mut self, event: &CheckEvent<'_>, progress: &Progress) {
         match event {
             CheckEvent::Accounts(count) => self.accounts = *count,

@@ -47,7 +47,7 @@ impl Failure {
         Self::new("interrupted; what was finished before is stored").with_exit_code(INTERRUPTED)
     }
 
-    /// The same with another exit code than the error's own.
+    /// This failure with another exit code than the error's own.
     pub(super) fn with_exit_code(self, exit_code: u8) -> Self {
         Self { exit_code: Some(exit_code), ..self }
     }

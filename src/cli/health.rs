@@ -11,7 +11,7 @@ pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
         match reply {
             Reply::Ready {} => ready = true,
             Reply::Failed(failure) => return Err(Failure::new(failure)),
-            // A process that is ending beside its successor is no fault.
+            // A process that ends while its successor serves is no fault.
             _ => {}
         }
     }

@@ -61,7 +61,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     let passwords = match &arguments.passwords {
         Some(file) => from_file(&old, file, &arguments)?,
         None if !arguments.apply || arguments.without_passwords => Passwords::new(),
-        // Without them no account would keep its token, which a person has to ask for.
+        // Without passwords no account would keep its token; only a person may decide that, with --without-passwords.
         None if !terminal::is_there() => return Err(Error::from(ImportError::NoPasswords).into()),
         None => ask(&old).await,
     };
@@ -101,7 +101,7 @@ fn last(mistakes: Vec<ConfigError>) -> Option<Failure> {
 /// The passwords in a file. A line that belongs to no account is named, and nothing is written then: with a
 /// misspelt name an account would lose its token.
 fn from_file(old: &Old, file: &Path, arguments: &Arguments) -> Result<Passwords, Failure> {
-    // A file that cannot be examined cannot be read either, which is reported below.
+    // If the file cannot be examined, it cannot be read either; that is reported below.
     if let Ok(Some(access)) = FileAccess::of(file)
         && access.others_read()
     {
@@ -183,7 +183,7 @@ async fn do_it(scheme: &Scheme, target: &Target) -> Result<Done, Failure> {
     Ok(if awaited { Done::NeedsPerson } else { Done::Well })
 }
 
-/// Reports what a run that stopped has done, and how it goes on.
+/// Reports what a stopped run has done, and how to continue.
 fn half_way(scheme: &Scheme, target: &Target, stopped: Stopped) -> Failure {
     let Stopped { error, moved, state_directory } = stopped;
     if let Some(directory) = state_directory.filter(|_| !moved.is_empty()) {

@@ -16,7 +16,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(options: &Options, command: &Command) -> Result<Done, Failure> {
     let installation = match command {
-        // The first account of a new host can be a moved one, so this makes what is missing.
+        // The first account of a new host can be a moved one, so this command makes missing parts of the installation.
         Command::Recipient => options.open().await?,
         Command::Rotate => options.open_existing().await?,
     };

@@ -57,8 +57,8 @@ impl Options {
         Ok(crate::config::state_directory(self.config.as_deref())?)
     }
 
-    /// The configuration, if it names a store that several instances share. Says nothing: a mistake in the configuration
-    /// must not prevent a question to a running `serve`.
+    /// The configuration, if it names a store that several instances share. Mistakes are not reported: a mistake in the
+    /// configuration must not prevent a question to a running `serve`.
     pub(super) fn shared(&self) -> Option<Config> {
         let config = Config::load(self.config.as_deref()).ok()?;
         config.store.postgres.is_some().then_some(config)

@@ -102,7 +102,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     }
     let installation = options.open_existing().await?;
     match command {
-        // Handled above.
+        // `List` was handled above.
         Command::List { .. } => {}
         Command::Create { account, name, stdin, limits, json } => {
             create(&installation, &account, &name.text(), stdin, &limits.into(), json).await?;
@@ -129,7 +129,7 @@ async fn create(
     passwords::check_name(name)?;
     let limits = limits.judge()?;
     let chosen = match stdin {
-        // One byte more than the longest password, and a line end.
+        // Room for one byte more than the longest password, and for a line end.
         true => Some(passwords::chosen(&terminal::read_stdin(passwords::LONGEST_CHOSEN as u64 + 2).await?)?),
         false => None,
     };

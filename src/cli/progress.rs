@@ -1,9 +1,9 @@
-//! What a command does, for a person who waits: a line on standard error once it has taken a second, and another line
-//! now and then while it goes on.
+//! Shows a waiting person what a command is doing: a line on standard error after the first second, and further lines
+//! while the command goes on.
 //!
-//! Only a terminal gets these lines: a log or a pipe has no person who waits, and scripts read the same as before. They
-//! are whole lines and no bar that is drawn over: results are printed between them, and a line needs no capable
-//! terminal. A thread writes them, because a command may keep its own thread busy.
+//! Only a terminal gets these lines: no person waits at a log or a pipe. They are whole lines and no progress bar,
+//! because results are printed in between, and simple terminals can show lines. A thread writes them, because a command
+//! may keep its own thread busy.
 
 use std::io::IsTerminal as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 
 use super::print;
 
-/// A command that is quicker needs no words.
+/// A quicker command shows no line.
 const FIRST: Duration = Duration::from_secs(1);
 /// The pause between lines, so that they do not hide the results.
 const NEXT: Duration = Duration::from_secs(5);
 
-/// Says what is done, until this is dropped.
+/// Shows lines until this value is dropped.
 pub(super) struct Progress(Option<(Sender<String>, JoinHandle<()>)>);
 
 impl Progress {
-    /// Begins with `what`, such as "Reading the accounts".
+    /// Begins with the line `what`, such as "Reading the accounts".
     pub(super) fn of(what: &str) -> Self {
         if !std::io::stderr().is_terminal() {
             return Self(None);
@@ -32,7 +32,7 @@ impl Progress {
         Self(saying.ok().map(|saying| (sender, saying)))
     }
 
-    /// From now on it is `what`.
+    /// From now on the line is `what`.
     pub(super) fn now(&self, what: String) {
         if let Some((sender, _)) = &self.0 {
             let _ = sender.send(what);

@@ -22,7 +22,7 @@ impl Answers {
     }
 }
 
-/// Asks all processes; those that do not answer are reported beside the answers of the others.
+/// Asks all processes, and prints a warning for each that does not answer.
 pub(super) async fn ask(options: &Options, request: &Request) -> Result<Answers, Failure> {
     let ask::Answers { replies, silent } = ask::all_running(&options.state_directory()?, request).await?;
     silent.iter().for_each(|error| print::words(&format!("warning: {error}")));

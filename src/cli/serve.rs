@@ -23,8 +23,8 @@ use crate::control::serving::{CommandLine, Prepared, Running, Serving, StopReaso
 use crate::files;
 use crate::server::{Bound, Sockets, Successor};
 
-/// After so many turns of sessions the runtime checks which other sockets are readable. The longest turn of a busy
-/// session takes about five milliseconds.
+/// The number of turns of sessions after which the runtime checks which other sockets are readable. The longest turn of
+/// a busy session takes about five milliseconds.
 const EVENT_INTERVAL: u32 = 8;
 
 #[derive(clap::Args)]
@@ -62,8 +62,8 @@ async fn serve(
     sockets: &Sockets,
 ) -> Result<Done, Failure> {
     let mut told = Told::listen()?;
-    // First, because it does not touch the store: if this process cannot serve, the previous version continues
-    // with the store.
+    // This comes first, because it does not touch the store: if this process cannot serve, the previous version
+    // continues with the store.
     let prepared = Prepared::new(&config, sockets).map_err(|error| {
         match error.is_taken_port() && is_any_running(&config.state_directory) {
             true => Failure::from(error)
@@ -80,7 +80,7 @@ async fn serve(
     let mut desk = Desk::open(&serving.running, serving.metrics.take(), serving.page.take()).await;
     if let Some(file) = &arguments.ready_file {
         match ready.write(file) {
-            // The process accepts connections by now, and they must not be lost with it.
+            // This process accepts connections by now; if it ended, these would be lost.
             Err(error) if sockets.have_predecessor() => warn!("{error}"),
             written => written?,
         }
@@ -117,7 +117,7 @@ async fn serve(
     }
 }
 
-/// What ends the accepting.
+/// The event that ends the accepting.
 enum Next {
     Stop(StopReason),
     Outlive(Successor),

@@ -9,7 +9,7 @@ use crate::control::audit::command_line;
 use crate::control::sessions::{self, Asked, Heard};
 use crate::surface::cures::causes;
 
-/// As of every command that a person has to look after.
+/// The exit code of every command after which a person has to act.
 const SOME_SILENT: u8 = 3;
 
 #[derive(clap::Subcommand)]
@@ -69,7 +69,8 @@ async fn close(options: &Options, of: String) -> Result<Done, Failure> {
         Ok(heard) => (heard.closed, heard.done),
         Err(alone) => {
             let (closed, done) = close_here(options, &of).await?;
-            // Where some have ended, only those of other machines may be left, of which a warning tells.
+            // If sessions of this machine were closed, the command has succeeded: a warning has said that other
+            // machines were not asked. If none were, the session may be on another machine.
             (closed, if closed == 0 && done == Done::Well { alone } else { done })
         }
     };
@@ -109,7 +110,7 @@ async fn here(options: &Options) -> Result<(Vec<SessionRow>, Done), Failure> {
     Ok((sessions, done))
 }
 
-/// Ends sessions of this machine's processes.
+/// Ends sessions in this machine's processes.
 async fn close_here(options: &Options, of: &str) -> Result<(usize, Done), Failure> {
     let mut closed = 0;
     let answers = running::ask(options, &Request::Close { of: of.to_owned(), by: None }).await?;
@@ -131,8 +132,8 @@ struct Everywhere {
     done: Done,
 }
 
-/// Asks all instances. Only this machine is left where the store is not shared, and where it cannot be asked, which a
-/// person has to know.
+/// Asks all instances. The inner error means that only this machine can be asked: with [`Done::Well`] because the store
+/// is not shared, with [`Done::NeedsPerson`] because the store failed, which a warning reports.
 async fn everywhere(options: &Options, asked: Asked) -> Result<Result<Everywhere, Done>, Failure> {
     let Some(config) = options.shared() else { return Ok(Err(Done::Well)) };
     let heard = async {

@@ -1,7 +1,7 @@
 //! Reads a terminal's standard input: lines without echo, and of any length.
 //!
 //! A terminal's line discipline cuts lines at 4,095 bytes, and the address of a redirect can be longer, so the
-//! terminal is read byte by byte. Its mode is restored however the command ends.
+//! terminal is read byte by byte. Its mode is restored at every end of the command.
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Read, Write as _};

@@ -66,7 +66,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         _ => options.open_existing().await?,
     };
     match command {
-        // Handled above.
+        // `List` was handled above.
         Command::List { .. } => Ok(Done::Well),
         Command::Refresh { account } => refresh(&installation, &account).await,
         Command::Import { account, provider, protocols } => {

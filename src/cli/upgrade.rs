@@ -18,7 +18,7 @@ pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
                 ));
             }
             Reply::Failed(failure) => failures.push(failure),
-            // It has a successor already, or is stopping.
+            // The process has a successor already, or is stopping.
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use super::EXAMPLE;
 
-/// The headers of the tables that know `key`; the empty one is the top of the file.
+/// The headers of the tables that have `key`; an empty header is the top of the file.
 fn tables_of(key: &str) -> Vec<&'static str> {
     let mut table = "";
     let mut found = Vec::new();
@@ -20,7 +20,7 @@ fn tables_of(key: &str) -> Vec<&'static str> {
     found
 }
 
-/// The hint for an unknown `key` that another table knows.
+/// The hint for an unknown `key` that another table has.
 pub(super) fn hint(key: &str) -> Option<String> {
     let tables = tables_of(key);
     let of_provider = |table: &&str| table.starts_with("[providers.");

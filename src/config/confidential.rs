@@ -1,9 +1,9 @@
-//! What in a configuration is taken for a secret: one judgement for `config show`, which masks it, and for the check
-//! of the file's mode, which warns about it.
+//! Decides which values of a configuration count as secrets: `config show` masks them, and the check of the file's mode
+//! warns about them.
 //!
-//! The judgement is a list of what may be shown, not of what must be hidden: a misspelt or unknown key may have been
-//! meant for a secret, and a key that a later version adds is hidden until it is listed here. What a listed key holds
-//! is still hidden if it is a URL that names a user or carries a secret.
+//! The keys are listed whose values may be shown, not those whose values must be hidden: a misspelt or unknown key may
+//! hold a secret, and a key that a later version adds is hidden until it is listed here. The value of a listed key is
+//! still hidden if it is a URL with a user name or a secret.
 
 use url::Url;
 
@@ -109,7 +109,8 @@ const SECRET_WORDS: &[&str] = &[
     "sig",
 ];
 
-/// The longest name of an environment variable or credential that is surely not a key: 32 bytes in base64 are 43.
+/// The longest text that may be shown as the name of an environment variable or credential. A key pasted in place of
+/// the name is longer: 32 bytes in base64 are 43 characters.
 const LONGEST_NAME: usize = 40;
 
 /// Whether a text or number that stands at `key` of `table` is taken for a secret. `table` is `None` where the table
@@ -135,7 +136,7 @@ pub(super) fn is_secret(table: Option<&str>, key: &str, index: usize, text: &str
     !is_open || is_of_kind || names_user(text) || has_secret_parameter(text)
 }
 
-/// Whether a text that may be anything has a word with which people name secrets.
+/// Whether a text of any kind has a word with which people name secrets.
 pub(super) fn speaks_of_secrets(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     SECRET_WORDS.iter().any(|word| text.contains(word))
@@ -155,7 +156,7 @@ pub(super) fn names_user(text: &str) -> bool {
     false
 }
 
-/// Whether a database's URL holds a password. One that is no URL may hold anything.
+/// Whether a database's URL holds a password. A text that is no URL counts as one that does.
 fn holds_password(text: &str) -> bool {
     match Url::parse(text) {
         Ok(url) => url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password"),

@@ -1,4 +1,4 @@
-//! Which provider an address belongs to, by its domain.
+//! Finds the provider of an address by its domain.
 
 pub(super) fn domain_of(account: &str) -> Option<String> {
     account.rsplit_once('@').map(|(_, domain)| domain.to_lowercase())

@@ -10,8 +10,9 @@ use super::provider::Provider;
 use super::scope;
 
 /// Sign-in hosts of the clouds.
-const HOSTS: [&str; 5] = [
+const HOSTS: [&str; 6] = [
     "login.microsoftonline.com",
+    "login.microsoft.com",
     "login.microsoftonline.us",
     "login.partner.microsoftonline.cn",
     "login.chinacloudapi.cn",
@@ -29,16 +30,15 @@ impl Provider {
     /// The link with which an administrator consents to the mail scopes of `asked` for the whole tenant; `None` if
     /// there is no administrator. `state` belongs to the sign-in that waits for an answer at `redirect_uri`.
     pub fn admin_consent(&self, asked: &[String], redirect_uri: &str, state: Option<&str>) -> Option<Url> {
-        let (endpoint, tenant) = self.tenant()?;
+        let (mut link, tenant) = self.tenant()?;
         let client_id = self.client_id.as_deref()?;
         if PERSONAL.iter().any(|personal| tenant.eq_ignore_ascii_case(personal)) {
             return None;
         }
         // `common` includes personal accounts, so the endpoint refuses it.
-        let tenant = if tenant.eq_ignore_ascii_case("common") { "organizations" } else { tenant };
+        let tenant = if tenant.eq_ignore_ascii_case("common") { "organizations" } else { &tenant };
         let scopes: Vec<&str> =
             asked.iter().map(String::as_str).filter(|scope| scope::is_for_mail(scope)).collect();
-        let mut link = endpoint.clone();
         link.set_fragment(None);
         link.set_path(&format!("/{tenant}/v2.0/adminconsent"));
         link.query_pairs_mut()
@@ -52,11 +52,17 @@ impl Provider {
 
     /// The warning about `prompt` values that ask for a new consent at each sign-in.
     pub(super) fn prompts_in_vain(&self) -> Option<String> {
-        let prompt = self.authorize_params.get("prompt")?;
+        let of_url = || {
+            let (_, prompt) =
+                self.authorize_url.as_ref()?.query_pairs().find(|(name, _)| name == "prompt")?;
+            Some(("authorize_url", prompt.into_owned()))
+        };
+        let of_params = self.authorize_params.get("prompt");
+        let (key, prompt) = of_params.map(|prompt| ("authorize_params", prompt.clone())).or_else(of_url)?;
         let is_meant = self.is_entra() && prompt.split_whitespace().any(|word| word == "consent");
         is_meant.then(|| {
             format!(
-                "providers.{}.authorize_params: prompt = {prompt:?} makes Microsoft ask for a new consent at each sign-in, \
+                "providers.{}.{key}: prompt = {prompt:?} makes Microsoft ask for a new consent at each sign-in, \
                  and stop at \"Need admin approval\" where users may not give it, even after an administrator has consented; \
                  leave it out, or write prompt = \"select_account\"",
                 self.name
@@ -64,17 +70,25 @@ impl Provider {
         })
     }
 
-    /// The endpoint on one of these hosts, and the tenant in it.
-    fn tenant(&self) -> Option<(&Url, &str)> {
-        let url = self.authorize_url.as_ref().or(self.token_url.as_ref())?;
+    /// The endpoint on one of these hosts, and the tenant in it. Where the issuer alone is known, its document names
+    /// the endpoints, and they are on the issuer's host.
+    fn tenant(&self) -> Option<(Url, String)> {
+        let issuer = || Url::parse(self.issuer.as_deref()?).ok().filter(is_hosted);
+        let endpoint = self.authorize_url.as_ref().or(self.token_url.as_ref()).cloned();
+        let url = endpoint.or_else(issuer)?;
         let path: Vec<&str> = url.path_segments()?.collect();
-        let is_hosted = || url.host_str().is_some_and(|host| HOSTS.contains(&host));
-        match path[..] {
-            [tenant, "oauth2", "v2.0", "authorize" | "token"] if !tenant.is_empty() => Some((url, tenant)),
-            [tenant, ..] if is_hosted() && !tenant.is_empty() => Some((url, tenant)),
-            _ => None,
-        }
+        let tenant = match path[..] {
+            [tenant, "oauth2", "v2.0", "authorize" | "token"] if !tenant.is_empty() => tenant,
+            [tenant, ..] if is_hosted(&url) && !tenant.is_empty() => tenant,
+            _ => return None,
+        };
+        let tenant = tenant.to_owned();
+        Some((url, tenant))
     }
+}
+
+fn is_hosted(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| HOSTS.contains(&host))
 }
 
 #[cfg(test)]
@@ -130,6 +144,47 @@ mod tests {
         let table = "microsoft365-gcchigh]\nclient_id = \"x\"\ntenant = \"t\"\n";
         let link = link(table, None).unwrap();
         assert!(link.starts_with("https://login.microsoftonline.us/t/v2.0/adminconsent?"), "{link}");
+    }
+
+    fn by_issuer(name: &str, issuer: &str, more: &str) -> String {
+        format!(
+            "{name}]\nimap = \"outlook.office365.com:993\"\nissuer = \"{issuer}\"\nclient_id = \"x\"\n\
+             scopes = [\"https://outlook.office.com/IMAP.AccessAsUser.All\"]\n{more}"
+        )
+    }
+
+    #[test]
+    fn an_issuer_alone_tells_whose_sign_in_service_it_is() {
+        for host in ["login.microsoftonline.com", "login.microsoft.com", "login.microsoftonline.us"] {
+            let more = "authorize_params = { prompt = \"consent\" }\n";
+            let table = by_issuer("corp", &format!("https://{host}/corp.example/v2.0"), more);
+            let link = link(&table, None).unwrap();
+            assert!(
+                link.starts_with(&format!("https://{host}/corp.example/v2.0/adminconsent?client_id=x&")),
+                "{link}"
+            );
+            assert!(provider(&table).is_entra() && provider(&table).prompts_in_vain().is_some());
+        }
+        let other = by_issuer("acme", "https://auth.acme.example/corp.example/v2.0", "");
+        assert!(!provider(&other).is_entra() && link(&other, None).is_none());
+    }
+
+    #[test]
+    fn a_prompt_in_the_address_itself_is_seen() {
+        for (host, prompt, warned) in [
+            ("login.microsoftonline.com", "consent", true),
+            ("login.microsoftonline.com", "select_account%20consent", true),
+            ("login.microsoftonline.com", "select_account", false),
+            ("auth.acme.example", "consent", false),
+        ] {
+            let url = format!("https://{host}/corp.example/v2.0/authorize?prompt={prompt}");
+            let more =
+                format!("authorize_url = \"{url}\"\ntoken_url = \"https://{host}/corp.example/token\"\n");
+            let table = by_issuer("corp", &format!("https://{host}/corp.example/v2.0"), &more);
+            let warning = provider(&table).prompts_in_vain();
+            assert_eq!(warning.is_some(), warned, "{table}");
+            assert!(warning.is_none_or(|warning| warning.contains("providers.corp.authorize_url: ")));
+        }
     }
 
     #[test]

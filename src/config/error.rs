@@ -191,7 +191,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-/// The offset of the deepest part of `path` that exists in the file.
+/// The offset in the file of the deepest part of `path` that exists there.
 fn locate(text: &str, path: &[String]) -> Option<usize> {
     let table = DeTable::parse(text).ok()?;
     let (first, rest) = path.split_first()?;

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Location, Problem};
 use super::{Config, ConfigError, file};
 
-/// No readable file has more mistakes.
+/// The most mistakes that are searched for; a file for people has fewer.
 const MOST: usize = 100;
 /// Replaces a wrong listener, so that later listeners keep their numbers.
 const SOME_LISTENER: &str = "addresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"";
@@ -111,7 +111,7 @@ fn part_of(key: &[String]) -> Vec<String> {
     key.iter().take(length).cloned().collect()
 }
 
-/// Removes that part; false if it does not exist.
+/// Removes `part`; false if it does not exist.
 fn take_out(table: &mut DeTable<'_>, part: &[String]) -> bool {
     match part {
         [section, index] if section == "listeners" => spare_listener(table, index),

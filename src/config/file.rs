@@ -61,8 +61,8 @@ struct ListenerFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeviceFile {
-    from: String,
-    account: String,
+    from: Option<String>,
+    account: Option<String>,
     messages_per_hour: Option<u32>,
 }
 

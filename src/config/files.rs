@@ -1,11 +1,11 @@
-//! Where the configuration file and the state directory are, when nothing names them.
+//! The default places of the configuration file and the state directory.
 
 use std::path::PathBuf;
 
 use super::ConfigError;
 
-/// The first default file that exists. One that this user is kept from is an error: the defaults in its place would be
-/// another installation.
+/// The first default file that exists. A file that this user may not reach is an error: with the defaults in its place,
+/// the program would act on another installation.
 pub fn default_file() -> Result<Option<PathBuf>, ConfigError> {
     for path in default_files() {
         match path.try_exists() {
@@ -17,7 +17,7 @@ pub fn default_file() -> Result<Option<PathBuf>, ConfigError> {
     Ok(None)
 }
 
-/// Where a configuration is looked for, the person's before the machine's.
+/// The default configuration files: the user's own, then the machine's.
 pub fn default_files() -> Vec<PathBuf> {
     let own = std::env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)

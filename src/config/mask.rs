@@ -1,7 +1,7 @@
 //! The configuration file in a form that may be shown: secrets are masked, and nothing else is changed.
 //!
-//! What counts as a secret is judged in `confidential`. A comment that is TOML, such as a setting that is switched off,
-//! is judged like a setting. Any other comment is shown if it stands in the sample, or has no sign of a secret.
+//! `confidential` decides which values count as secrets. A comment that is TOML, such as a setting that is switched
+//! off, is judged like a setting. Any other comment is shown if it stands in the sample, or has no sign of a secret.
 
 use std::ops::Range;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::{ConfigError, EXAMPLE};
 
 const MASK: &str = "\"[masked]\"";
 const MASKED_COMMENT: &str = "# [masked]";
-/// A word of this many characters that mixes letters and digits was made by a program.
+/// A word of this length or more that mixes letters and digits is taken for a secret.
 const RANDOM: usize = 12;
 
 /// The text of `path` without its secrets. Invalid TOML is not shown: its secrets cannot be found.
@@ -30,7 +30,7 @@ fn without_secrets(text: &str) -> Result<String, Problem> {
     let mut places: Vec<(Range<usize>, String)> =
         values.into_iter().map(|place| (place, MASK.to_owned())).collect();
     places.extend(comments(text));
-    // From the end, so that earlier offsets stay right.
+    // Replaced from the end, so that earlier offsets stay right.
     places.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
     let mut shown = text.to_owned();
     for (place, mask) in places {
@@ -39,7 +39,7 @@ fn without_secrets(text: &str) -> Result<String, Problem> {
     Ok(shown)
 }
 
-/// The places of the secrets in `text`. Its keys stand in `table`, or in an unknown one.
+/// The places of the secrets in `text`, whose keys belong to `table`; `None` if the table is not known.
 fn secret_values(text: &str, table: Option<&str>) -> Result<Vec<Range<usize>>, toml::de::Error> {
     let parsed = DeTable::parse(text)?;
     let mut places = Vec::new();
@@ -90,7 +90,7 @@ fn below(table: &str, key: &str) -> String {
     }
 }
 
-/// The comments that have to be masked, and what is shown instead.
+/// The comments that have to be masked, and the texts to show instead.
 fn comments(text: &str) -> Vec<(Range<usize>, String)> {
     let mut found = Vec::new();
     // The lines after a masked one may be the rest of the same secret.
@@ -136,7 +136,7 @@ fn shown_comment(comment: &str, after_masked: bool) -> Option<String> {
         for place in places.into_iter().rev() {
             shown.replace_range(place, MASK);
         }
-        // A comment within the comment.
+        // The comment may hold comments of its own, behind a setting.
         for (place, mask) in comments(&shown).into_iter().rev() {
             shown.replace_range(place, &mask);
         }
@@ -213,7 +213,7 @@ mod tests {
             assert!(shown.contains("[masked]"), "{text}: {shown}");
             assert!(toml::from_str::<toml::Table>(&shown).is_ok(), "{text}: {shown}");
         }
-        // Numbers, too.
+        // Numbers are masked, too.
         assert_eq!(shown("pin = 123456\n"), "pin = \"[masked]\"\n");
     }
 

@@ -1,4 +1,4 @@
-//! The proxy that this network requires for connections to other machines.
+//! `network.proxy`: a proxy for the connections to other machines.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::error::Problem;
 use crate::secret::Secret;
 
 const SHAPE: &str = "write proxy = \"socks5://host:port\" or \"http://host:port\"";
-/// RFC 1929: a length is one byte.
+/// The longest user name or password: RFC 1929 writes its length into one byte.
 const LONGEST_CREDENTIAL: usize = 255;
 
 /// `network.proxy`.

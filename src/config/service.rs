@@ -21,8 +21,7 @@ pub struct Service {
     pub security: UpstreamSecurity,
     /// SASL mechanisms in order of preference.
     pub mechanisms: Vec<Mechanism>,
-    /// Whether the server takes an initial response (RFC 4959), if the preset knows, so that the sign-in need not
-    /// ask.
+    /// Whether the server takes an initial response (RFC 4959), if the preset says so; then the sign-in need not ask.
     pub sasl_ir: Option<bool>,
     /// The most connections of one account at once.
     pub max_connections_per_account: Option<u32>,
@@ -30,7 +29,7 @@ pub struct Service {
     pub scopes: Vec<String>,
     /// Capabilities that may be promised to a client before its provider is known: lines of EHLO or CAPA.
     pub promises: Vec<String>,
-    /// The name to sign in with if the mailbox belongs to another person; `None` finds out.
+    /// The name to sign in with if the mailbox belongs to another person; with `None` the sign-in tries both.
     pub sign_in_as: Option<SignInAs>,
 }
 
@@ -44,7 +43,7 @@ pub enum UpstreamSecurity {
     Starttls,
 }
 
-/// The names with which a mailbox may be signed in to.
+/// The names that may sign in to a mailbox.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
     /// The mailbox's name.

@@ -25,7 +25,7 @@ pub struct PostgresPlace {
     pub password_file: Option<PathBuf>,
     /// The same database without a pooler, for notices.
     pub listen_url: Option<Secret>,
-    /// How long what is known counts while the database is away.
+    /// How long remembered records open logins while the database is away.
     pub stale_seconds: u64,
 }
 

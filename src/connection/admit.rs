@@ -14,7 +14,7 @@ use crate::account::{self, Account, Admitted, DeviceBar, DeviceLogin, DeviceVerd
 use crate::config::Device;
 use crate::protocol::{Denial, Login, Protocol};
 
-/// The one that asks for a session.
+/// Who asks for a session.
 pub(super) enum Asked {
     /// A client with a name and a password.
     Login(Login),
@@ -40,7 +40,7 @@ impl Asked {
 }
 
 impl<P: Protocol> Connection<P> {
-    /// Checks whether the password opens the account. The `line` notes what is found.
+    /// Checks whether the password opens the account, and notes the outcome in `line`.
     pub(super) async fn admit(
         &self,
         login: &Login,
@@ -87,7 +87,7 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Checks whether `device` may send now. The `line` notes what is found.
+    /// Checks whether `device` may send now, and notes the outcome in `line`.
     pub(super) async fn admit_device(
         &self,
         device: &Device,

@@ -2,6 +2,9 @@
 //!
 //! AUTHENTICATIONFAILED makes mail programs ask for another password, so it means a wrong password only. `[ALERT]`
 //! makes them show the text, so it is for causes on which the user has to act.
+//!
+//! A text about a cause that passes says "wait": fetchmail takes an `-ERR` before the login for a wrong password, and
+//! mails the user about it, unless the line has that word.
 
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use crate::trouble::{Cause, Trouble};
 use crate::upstream::DialError;
 
 /// Before and after the login.
-pub(super) const STOPPING: &str = "The mail proxy is stopping; reconnect in a moment";
+pub(super) const STOPPING: &str = "The mail proxy is stopping; wait a moment and reconnect";
 
 pub(super) fn throttled(wait: Duration) -> Denial {
     let seconds = wait.as_secs().max(1);
@@ -94,19 +97,26 @@ pub(super) fn device(bar: DeviceBar, account: &str, messages_per_hour: u32) -> D
 
 pub(super) fn store_failed(error: &StoreError) -> Denial {
     if let StoreError::Away(_) = error {
-        let text = "The mail proxy does not reach its database; nothing is lost, try again in a moment";
+        let text =
+            "The mail proxy does not reach its database; nothing is lost, wait and try again in a moment";
         return Denial::new(Code::Unavailable, text);
     }
-    Denial::new(Code::ServerBug, "The mail proxy cannot read its store; its log says why")
+    Denial::new(
+        Code::ServerBug,
+        "The mail proxy cannot read its store; its log says why, and a login has to wait",
+    )
 }
 
 pub(super) fn busy() -> Denial {
-    Denial::new(Code::Unavailable, "The mail proxy is busy verifying passwords; try again in a moment")
+    Denial::new(
+        Code::Unavailable,
+        "The mail proxy is busy verifying passwords; wait and try again in a moment",
+    )
 }
 
 /// The greeting of a connection beyond the limit.
 pub(super) fn full() -> Denial {
-    Denial::new(Code::Limit, "Too many connections; close some, or try again in a moment")
+    Denial::new(Code::Limit, "Too many connections; close some, or wait and try again in a moment")
 }
 
 /// The answer to a mail program that waits for a cleartext greeting, or speaks cleartext.
@@ -117,14 +127,20 @@ pub(super) fn tls_only() -> Denial {
 pub(super) fn silent_provider(provider: &Provider, server: &Endpoint, has_token: bool) -> Denial {
     let title = &provider.title;
     let text = match has_token {
-        true => format!("{title}'s mail server ({server}) did not answer in time; try again later"),
-        false => format!("{title}'s sign-in service did not answer in time; try again later"),
+        true => format!("{title}'s mail server ({server}) did not answer in time; wait and try again later"),
+        false => format!("{title}'s sign-in service did not answer in time; wait and try again later"),
     };
     Denial::new(Code::Unavailable, text)
 }
 
+/// A cause that passes, in words that may not yet say so.
+fn passing(text: String) -> Denial {
+    let wait = if text.contains("wait") { "" } else { "; wait and try again later" };
+    Denial::new(Code::Unavailable, format!("{text}{wait}"))
+}
+
 pub(super) fn too_late() -> Denial {
-    Denial::new(Code::Unavailable, "The login took too long; try again")
+    Denial::new(Code::Unavailable, "The login took too long; wait and try again")
 }
 
 pub(super) fn stopping() -> Denial {
@@ -151,7 +167,7 @@ pub(super) fn no_token(failure: &TokenFailure, authorize: &str) -> Denial {
             Denial::new(Code::Expired, cure_first(trouble, authorize)).alert()
         }
         TokenFailure::Misconfigured(_) => Denial::new(Code::ContactAdmin, line()).alert(),
-        TokenFailure::Unavailable(_) => Denial::new(Code::Unavailable, line()),
+        TokenFailure::Unavailable(_) => passing(line()),
         TokenFailure::Local(_) => {
             Denial::new(Code::ServerBug, format!("The mail proxy has a problem: {}", line()))
         }
@@ -178,7 +194,7 @@ fn cure_first(trouble: &Trouble, authorize: &str) -> String {
 
 pub(super) fn not_dialled(error: &DialError) -> Denial {
     match error.is_transient() {
-        true => Denial::new(Code::Unavailable, error.to_string()),
+        true => passing(error.to_string()),
         false => Denial::new(Code::ContactAdmin, error.to_string()).alert(),
     }
 }

@@ -11,7 +11,7 @@ use crate::protocol::{Denial, MendedBy};
 use crate::token::TokenFailure;
 use crate::trouble::{Cure, Trouble};
 
-/// A login that does not succeed: what the client is told, and what the log says.
+/// A login that does not succeed: the answer to the client, and the reason in the log.
 #[derive(Debug)]
 pub(super) struct Denied {
     pub(super) denial: Denial,
@@ -23,9 +23,9 @@ pub(super) struct Denied {
 /// A consent that mends an account, for the answer behind a right password.
 #[derive(Debug)]
 pub(super) struct Consent {
-    /// The command that asks for it.
+    /// The command that asks for the consent.
     pub(super) authorize: String,
-    /// Why it is needed.
+    /// Why the consent is needed.
     pub(super) cause: String,
 }
 
@@ -34,7 +34,7 @@ impl Denied {
         Self { denial, reason, consent: None }
     }
 }
-/// Logs why, and says it to the mail program.
+/// Logs why the login failed, and makes the answer to the mail program.
 pub(super) fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) -> Denied {
     match failed {
         Failed::Token(failure) => {
@@ -62,8 +62,7 @@ pub(super) fn deny(account: &Account, grant: Option<&Grant>, failed: &Failed) ->
     }
 }
 
-/// The consent that mends the account: its person's, where the grant is or was a person's, and the browser flow is a
-/// way to give it.
+/// The consent that mends the account, where the grant is or was a person's and the person can consent in a browser.
 fn consent(
     account: &Account,
     grant: Option<&Grant>,

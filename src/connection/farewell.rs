@@ -28,7 +28,7 @@ const LEFTOVERS: usize = 64 * 1024;
 #[derive(Clone, Copy)]
 pub(super) enum Ending {
     Stopping,
-    /// A new connection has taken its place.
+    /// A new connection has taken this one's place.
     Displaced,
 }
 
@@ -113,7 +113,8 @@ impl<P: Protocol> Connection<P> {
         self.proxy.metrics.aborted(P::DOOR, reason);
     }
 
-    /// Names a device that began to send in cleartext and did not begin TLS: no person reads what a device is told.
+    /// Logs a device that began to send in cleartext and did not begin TLS: no person reads the answer that the device
+    /// got.
     pub(super) fn name_device_in_clear(&self, dialogue: &mut P) {
         if let Some(device) = self.device.as_ref().filter(|_| dialogue.dialogue().device_spoke_in_clear()) {
             warn!(

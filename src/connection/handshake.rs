@@ -61,12 +61,14 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// The handshake. A client that does not speak TLS is told so in its protocol.
+    /// The handshake. A client that does not speak TLS gets an answer in the cleartext of its protocol.
     async fn tls(&self, tcp: TcpStream, deadline: Instant) -> Option<Result<Socket, AcceptError>> {
         let acceptor = self.proxy.acceptors.get(&P::DOOR)?;
         let patience = deadline.min(Instant::now() + SILENCE);
         let not_tls = match timeout_at(patience, FirstBytes::peek(&tcp)).await {
             Err(_) => Some(AcceptError::Silent),
+            // Only the first look shows a reset; to a second one the connection has ended in order.
+            Ok(Ok(FirstBytes::None)) => return Some(Err(AcceptError::Probe)),
             Ok(Ok(FirstBytes::Text)) => Some(AcceptError::PlaintextClient),
             Ok(_) => None,
         };
@@ -103,7 +105,7 @@ fn abort(error: &AcceptError) -> Abort {
     match error {
         AcceptError::PlaintextClient | AcceptError::ProxyHeader => Abort::WrongProtocol,
         AcceptError::Silent => Abort::TooLate,
-        AcceptError::Io(_) | AcceptError::Vanished => Abort::Vanished,
+        AcceptError::Io(_) | AcceptError::Vanished | AcceptError::Probe => Abort::Vanished,
         _ => Abort::Tls,
     }
 }

@@ -1,7 +1,8 @@
 //! The sign-in link in the answers to a mail program.
 //!
-//! It stands only behind a right app password: where a login is refused and its person's consent mends the account, and
-//! where a login is accepted whose grant will end soon. A login that needs no link reads and writes nothing for it.
+//! Only a client with a right app password gets the link: when its login is refused and a person's consent mends the
+//! account, or when its login is accepted and the grant will end soon. A login that needs no link reads and writes
+//! nothing for it.
 
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ use crate::forecast;
 use crate::protocol::{Accepted, Protocol};
 use crate::secret::Secret;
 
-/// A login does not wait longer for a link: the answer without one is right too.
+/// How long a login waits for a link; after that the answer goes out without one.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long before its end a person is told.
+/// How long before a grant's end its person is warned.
 const SOON: time::Duration = time::Duration::days(7);
 
 impl<P: Protocol> Connection<P> {
@@ -44,8 +45,8 @@ impl<P: Protocol> Connection<P> {
         let Some(end) = forecast::announced_end(grant).filter(|end| now < *end && *end - now < SOON) else {
             return;
         };
-        // A protocol without such a line has none for any text. A client that gets no link leaves the day's alert to one
-        // that does.
+        // Some protocols have no line for an alert. A client that cannot open the link leaves the day's alert to one
+        // that can.
         if P::alert("").is_none()
             || !self.has_way(Some(grant))
             || !self.proxy.reminders.is_due(&format!("end of {}", account.id))

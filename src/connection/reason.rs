@@ -6,22 +6,22 @@ use crate::protocol::Refusal;
 use crate::token::TokenFailure;
 use crate::upstream::DialError;
 
-/// Why a login did not succeed: a closed list, told in docs/operations.md.
+/// Why a login did not succeed: a closed list, described in docs/operations.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Unknown account or wrong password.
     WrongPassword,
-    /// After too many of those: the password was not looked at.
+    /// Too many failed logins came before: the password was not checked.
     TooManyFailures,
     /// The password is right, and limited to networks that the client is not in; the client is told that it is wrong.
     WrongNetwork,
-    /// The app password does not open this door, or opens more than may be said in clear.
+    /// The app password does not open this door, or came in cleartext although it opens other doors too.
     WrongDoor,
     /// The app password's last day is over.
     PasswordEnded,
     /// The account is disabled.
     Disabled,
-    /// The device has sent as many messages within the hour as it may.
+    /// The device has sent the most messages that it may send in an hour.
     DeviceLimit,
     /// A person has to authorise the account.
     NeedsAuthorization,
@@ -35,24 +35,24 @@ pub enum Reason {
     ProviderUnavailable,
     /// The provider's mail server or its token endpoint did not answer in time.
     ProviderSilent,
-    /// The provider allows the account no more for now.
+    /// The account has reached a limit of the provider.
     ProviderLimit,
     /// The provider does not open the mailbox.
     ProviderRefused,
     /// The account has as many sessions as its provider allows.
     AccountLimit,
-    /// A newcomer had taken the connection's place.
+    /// A new connection had taken the place of this one.
     Displaced,
     /// Too many passwords wait to be verified.
     Busy,
-    /// The store or the key of this machine does not do its part.
+    /// The store or the key of this machine failed.
     Store,
     /// The connection ended before the answer: the client left or does not read, or the proxy stopped.
     Interrupted,
 }
 
 impl Reason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: &[Self] = &[
         Self::WrongPassword,
         Self::TooManyFailures,
@@ -102,7 +102,7 @@ impl Reason {
         }
     }
 
-    /// `refused` only where the matter is the password, or what its owner limited.
+    /// The outcome is `refused` only if the password is wrong, or its owner has limited it.
     pub const fn outcome(self) -> Outcome {
         match self {
             Self::WrongPassword
@@ -164,7 +164,7 @@ impl From<&Refusal> for Reason {
             Refusal::NoCommonMechanism(_) | Refusal::PasswordsOnly(_) | Refusal::Credential(_) => {
                 Self::Misconfigured
             }
-            // Ours: there is no such login.
+            // The proxy itself makes this refusal, and never for a login.
             Refusal::NotAsked => Self::Interrupted,
         }
     }

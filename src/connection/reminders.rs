@@ -15,12 +15,12 @@ pub struct Reminders(Mutex<Said>);
 #[derive(Default)]
 struct Said {
     at: HashMap<String, Instant>,
-    /// When those that are due again were removed last: accounts come and go, and each must not stay for good.
+    /// When old entries were last removed: accounts come and go, and the map must not grow for ever.
     swept_at: Option<Instant>,
 }
 
 impl Reminders {
-    /// Whether `what` was not said within the last day; the call counts as saying it.
+    /// Whether `what` was not logged within the last day; the call counts as the log line.
     pub(super) fn is_due(&self, what: &str) -> bool {
         self.is_due_at(what, Instant::now())
     }

@@ -2,8 +2,8 @@
 //!
 //! The token is fetched while the provider is dialled. If the provider refuses a token that looked valid, the
 //! token is replaced and tried once more: on the same connection if the provider keeps it, else on a new one. A
-//! mailbox that then stays closed lacks permissions. This is remembered for the door, so that a collector that
-//! comes every minute does not flood the token endpoint.
+//! mailbox that then stays closed lacks permissions. The refusal is remembered for the door, so that a program that
+//! polls every minute does not flood the token endpoint.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -67,11 +67,11 @@ pub(super) fn is_redirected_to(config: &Config, path: &str) -> bool {
 pub(super) type Onwards =
     Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Option<String>, Away>> + Send>> + Send + Sync>;
 
-/// Whether a sign-in waits is not known just now.
+/// The error if it is not known at the moment whether a sign-in waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Away;
 
-/// Finds what waits for an answer, and keeps the answers that commands wait for.
+/// Finds the sign-in that waits for an answer, and keeps the answers that commands wait for.
 #[derive(Clone)]
 pub(super) struct Keeper {
     store: Arc<dyn Store>,
@@ -151,7 +151,7 @@ impl Keeper {
             return Ok(false);
         }
         let key = answer_key(state);
-        // The collecting command may know only the newest key.
+        // The command that collects the answer may have only the newest key.
         self.sealer.refresh();
         let sealed = self.sealer.seal(&key, query.expose().as_bytes());
         let sealed = sealed.map_err(|error| StoreError::Failed(error.into()))?;

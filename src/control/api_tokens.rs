@@ -1,8 +1,8 @@
 //! Bearer tokens for the API: made, listed, revoked, and recognised.
 //!
 //! A token is shown once, when it is made. The store has a hash of it, which every process reads at each request, so
-//! that a token holds and ends at once everywhere. All hashes are compared, each in constant time: how long that takes
-//! says nothing about a token.
+//! that a new or revoked token takes effect at once everywhere. All hashes are compared, each in constant time: how
+//! long that takes says nothing about a token.
 
 pub(super) mod error;
 
@@ -19,7 +19,7 @@ use crate::store::{API_TOKEN_HASH, ApiToken, Store, StoreError};
 
 /// The beginning of each token, by which people and scanners of leaked secrets recognise it.
 const BEGINNING: &str = "iop_";
-/// Each request compares every token.
+/// The most tokens: each request is compared with every one.
 const MOST: usize = 100;
 /// A use is stored once in this time, so that a program that asks each second does not write each second.
 const NOTED_EVERY: time::Duration = time::Duration::MINUTE;
@@ -63,7 +63,7 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<()
     }
 }
 
-/// The token that `text` is, if it is one; stores the use.
+/// The token with this `text`, if there is one; notes the use.
 pub(crate) async fn recognise(store: &dyn Store, text: &str) -> Result<Option<ApiToken>, StoreError> {
     let (hash, now) = (hash(text), OffsetDateTime::now_utc());
     let mut found = None;

@@ -105,7 +105,7 @@ impl Installation {
         record(&*self.store, deed, Vec::new(), about.map(str::to_owned), self.actor.clone()).await;
     }
 
-    /// Records that the actor is going to see the sign-in link of the account called `name`: what cannot be recorded is
+    /// Records that the actor is going to see the sign-in link of the account called `name`. If this fails, the link is
     /// not shown.
     pub(super) async fn record_link(&self, name: &str) -> Result<(), StoreError> {
         self.store.record(&self.act(Deed::LinkShown, &[name], None)).await

@@ -71,7 +71,7 @@ pub(super) async fn keep_fresh(identity: Arc<Identity>) {
     }
 }
 
-/// Logs the warnings of the identity for which `are_told` is true.
+/// Logs the warnings of the identity for which `are_told` returns true.
 pub(super) fn warn_of(identity: &Identity, are_told: impl Fn(&IdentityWarning) -> bool) {
     for warning in identity.warnings().iter().filter(|warning| are_told(warning)) {
         warn!("{warning}{}", renewing(warning.needs_new_ca()));

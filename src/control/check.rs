@@ -54,19 +54,7 @@ pub(crate) async fn check(
     Ok(steps.outcome())
 }
 
-/// Tests the account called `name` of an installation that is open; each step is reported when it is done.
-pub(crate) async fn check_account(
-    installation: &Installation,
-    name: &str,
-    tell: &mut (dyn FnMut(CheckEvent<'_>) + Send),
-) -> Result<Outcome, Error> {
-    let mut steps = Steps::new(tell);
-    let found = installation.account(name).await?;
-    check_all(&mut steps, installation, &[found], None).await?;
-    Ok(steps.outcome())
-}
-
-/// Like [`check`], of an installation that is open.
+/// Like [`check`], for an installation that is open.
 pub(crate) async fn check_open(
     installation: &Installation,
     name: Option<&str>,

@@ -112,7 +112,7 @@ pub(crate) enum Error {
     RedirectElsewhere { redirect_uri: String, account: String },
     #[error(transparent)]
     Callback(#[from] CallbackError),
-    #[error("nobody consented within {seconds} s; nothing is stored")]
+    #[error("no consent came within {seconds} s; nothing is stored")]
     NoConsent { seconds: u64 },
     /// A mistake of the surface.
     #[error("this is not the kind of answer that the sign-in waits for; nothing is stored")]

@@ -54,7 +54,7 @@ pub(crate) struct Overview {
 pub(crate) enum State {
     /// The state of its grant or its mailbox.
     Of(GrantState),
-    /// Every login is refused, whatever the state of the grant.
+    /// Every login is refused, in any state of the grant.
     Disabled,
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// Only those after the account called `after`.
+    /// Only the accounts after the one called `after`.
     pub(crate) fn after(after: Option<String>) -> Self {
         Self { after, ahead: None }
     }
@@ -105,7 +105,7 @@ impl Pages {
 }
 
 impl Overview {
-    /// Of a row of the store.
+    /// The account in a row of the store.
     pub(super) fn of(installation: &Installation, row: AccountRow) -> Self {
         let keys = Keys::of(&installation.config, &row);
         let AccountRow { account, grant, .. } = row;

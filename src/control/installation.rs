@@ -99,8 +99,8 @@ impl Installation {
         Ok(lock)
     }
 
-    /// Lets the key seal that the store's settings have, which a rotation on another machine seals first. An older key
-    /// may be removed from that machine already, and what it seals would be lost.
+    /// Chooses the key with which the store's settings are sealed; a rotation on another machine seals those first. An
+    /// older key may be removed from that machine already, and values sealed with it would be lost.
     async fn seal_as_the_store_does(&self) -> Result<(), Error> {
         let Some((key, setting)) = in_force(&*self.store).await? else { return Ok(()) };
         let has = self.sealer.key_ids();
@@ -108,7 +108,7 @@ impl Installation {
             return Err(KeysError::NotHere { key, has, keys: self.config.store.key.clone() }.into());
         }
         let not_opened = |error| Error::NotSealedHere { what: setting.key.clone(), error };
-        // What opens it seals from now on.
+        // The key that opens the setting seals from now on.
         self.sealer.open(&setting.key, &setting.value).map(drop).map_err(not_opened)
     }
 
@@ -128,7 +128,7 @@ impl Installation {
         self.shown_link(name, &Links::new(self.store.clone(), self.sealer.clone(), base)).await
     }
 
-    /// The same of `links`.
+    /// Like [`Installation::sign_in_link`], with these `links`.
     pub(super) async fn shown_link(&self, name: &str, links: &Links) -> Result<Option<Secret>, Error> {
         let link = links.for_people(name).await;
         if link.is_some() {
@@ -183,7 +183,8 @@ impl Installation {
     }
 }
 
-/// Where machines share the store, lets only a key seal that sealed before: the newest may not be everywhere yet.
+/// Where machines share the store, keeps to the key that the store is sealed with: a newer one may not be on every
+/// machine yet.
 async fn hold_back_newest(sealer: &Sealer, store: &dyn Store) -> Result<(), Error> {
     if let Some((id, _)) = in_force(store).await? {
         sealer.seal_no_newer_than(id);

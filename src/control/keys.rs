@@ -10,7 +10,7 @@ use crate::secret::{Key, KeyError, KeySource, Sealer, random_bytes, random_text}
 use crate::shutdown::Uninterrupted;
 use crate::store::{Id, KeyTeller, ShortLived, SignInLink, StoreError, ToldKeys};
 
-/// So long an instance may take to answer: half a minute for a key command, and the time until it counts as dead.
+/// How long an instance may take to answer: half a minute for a key command, and the time until it counts as dead.
 /// Meanwhile no instance can store a consent.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_secs(60);
 /// Resealing a grant takes milliseconds; the lease of a holder that dies ends sooner.
@@ -27,7 +27,7 @@ pub(crate) enum RotationStep<'a> {
     Added(u32, &'a KeySource),
     /// The source had a new key already, with old ones beside it.
     GoingOn(u32, &'a KeySource),
-    /// So many values are now sealed with that key.
+    /// The number of values that are now sealed with that key.
     Resealed(usize, u32),
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Rotated<'a> {
     pub(crate) is_shared: bool,
 }
 
-/// What became of the retired keys.
+/// Whether the retired keys were removed.
 #[derive(Debug)]
 pub(crate) enum Removed {
     /// They are gone from their place.
@@ -107,7 +107,7 @@ pub(crate) async fn rotate<'a>(
     }
     let retired = sealer.key_ids().into_iter().filter(|id| *id != current).collect();
     installation.record(Deed::KeysRotated, Some(&format!("key {current}"))).await;
-    // Everything is sealed with the new key, whatever becomes of the old one.
+    // The rotation is complete: everything is sealed with the new key, even if the old one cannot be removed.
     let removed = match source.retain(&[current]) {
         Ok(true) => Removed::Yes,
         Ok(false) => Removed::NotOurs,
@@ -131,9 +131,10 @@ fn newest(sealer: &Sealer) -> u32 {
     sealer.key_ids().last().copied().unwrap_or_default()
 }
 
-/// Lets the other instances on the store know which keys this one has, now and whenever a rotation asks.
+/// Publishes the names of this instance's keys to the others on the store, now and whenever a rotation asks.
 pub(super) async fn tell(installation: &Installation) -> Result<(), Error> {
-    // A rotation that did not ask this instance has ended then, and one that begins later asks it.
+    // Under this lock no rotation is under way: an earlier one, which did not ask this instance, has ended, and a later
+    // one will ask it.
     let _lock = match installation.config.store.postgres {
         Some(_) => Some(installation.sealing().await?),
         None => None,
@@ -141,7 +142,7 @@ pub(super) async fn tell(installation: &Installation) -> Result<(), Error> {
     let (sealer, source) = (installation.sealer.clone(), installation.config.store.key.clone());
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let teller: KeyTeller = std::sync::Arc::new(move || {
-        // Keys that cannot be read now leave those that are known.
+        // If the keys cannot be read now, the known ones are published.
         if let Err(error) = sealer.reload() {
             tracing::warn!("the keys cannot be read again: {error}");
         }
@@ -150,7 +151,7 @@ pub(super) async fn tell(installation: &Installation) -> Result<(), Error> {
     Ok(installation.store.tell_keys(teller).await?)
 }
 
-/// Waits until each living instance has told whether it has the newest key; fails if one lacks it.
+/// Waits until each living instance has said whether it has the newest key; fails if one lacks it.
 async fn all_have_newest(installation: &Installation) -> Result<(), Error> {
     let Some(name) = installation.sealer.key_names().pop() else { return Ok(()) };
     let (asking, began) = (random_text::<9>(), std::time::Instant::now());
@@ -165,7 +166,7 @@ async fn all_have_newest(installation: &Installation) -> Result<(), Error> {
             let places = told.into_iter().map(|told| told.place).collect();
             return Err(KeysError::NotEverywhere { key, keys, places }.into());
         }
-        // One that is dead does not count after half a minute; one that lives may be unable to answer.
+        // A dead instance is left out after half a minute; a living one may be unable to answer.
         if began.elapsed() > ANSWER_TIME {
             told.retain(|told| !told.has_looked);
             let places = told.into_iter().map(|told| told.place).collect();

@@ -1,7 +1,9 @@
-//! Counts the sign-in links that are not known, and apart from them the sign-ins by a link that fail to begin, and the
-//! sessions, entrances and consents that are not there, each of which costs the database a look. Each count
-//! falls with time. Beyond a burst the answer is to wait, which stops a program that tries links or has the proxy ask a
-//! provider again and again, and costs a person nothing: a link that is known and begins a sign-in is not counted.
+//! Counts misses: look-ups of sign-in links, sessions, entrances and consents that do not exist, and sign-ins by a link
+//! that fail to begin. Each miss costs the database or a provider a request.
+//!
+//! Each kind has a count of its own, which falls with time. After a burst of misses the answer is to wait. That stops a
+//! program that tries links, or that makes the proxy ask a provider again and again. It costs a person nothing: a known
+//! link that begins a sign-in is not counted.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many misses are answered as such at once, and then one in each interval.
+/// How many misses get their own answer at once; after that, one in each interval does.
 const BURST: u64 = 20;
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -48,7 +50,7 @@ impl Misses {
     }
 }
 
-/// When the count is back at zero after one more miss at `now`, in milliseconds; none where that is one too many.
+/// When the count is back at zero after one more miss at `now`, in milliseconds; `None` if that miss is one too many.
 fn after_a_miss(empty_at: u64, now: Duration) -> Option<u64> {
     let interval = u64::try_from(INTERVAL.as_millis()).unwrap_or(u64::MAX);
     let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
@@ -56,12 +58,12 @@ fn after_a_miss(empty_at: u64, now: Duration) -> Option<u64> {
     (empty_at - now < BURST * interval).then(|| empty_at.saturating_add(interval))
 }
 
-/// More than there are of a kind at one time.
+/// The number of remembered keys; there are never as many sessions, entrances or consents at one time.
 const REMEMBERED: usize = 512;
 
-/// Judges whether the store is asked for a token: always for one that was found here lately, and for others until too
-/// many were not there. So a program that tries tokens leaves the database's connections to logins, and those who have
-/// a session keep it.
+/// Decides whether the store is asked for a token: always for a token that was found lately, and for others until there
+/// were too many misses. So a program that tries tokens does not take the database's connections from logins, and
+/// people with a session keep it.
 #[derive(Default)]
 pub(crate) struct Lookups {
     misses: Misses,
@@ -75,7 +77,7 @@ impl Lookups {
         !self.misses.is_full() || self.keys().iter().any(|other| other == key)
     }
 
-    /// `key` is there.
+    /// `key` was found in the store.
     pub(crate) fn found(&self, key: &str) {
         let mut keys = self.keys();
         if keys.iter().any(|other| other == key) {
@@ -87,7 +89,7 @@ impl Lookups {
         keys.push_back(key.to_owned());
     }
 
-    /// A key was not there.
+    /// A key was not in the store.
     pub(crate) fn missed(&self) {
         self.misses.count();
     }

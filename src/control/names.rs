@@ -48,7 +48,7 @@ pub(super) async fn check_owner(owners: &Owners<'_>, name: &str) -> Result<(), E
     }
 }
 
-/// Whether these may become aliases of `account`, which need not exist yet. An alias that is another address needs
+/// Whether `aliases` may become aliases of `account`, which need not exist yet. An alias that is another address needs
 /// `yes`.
 pub(super) async fn check_aliases(
     installation: &Installation,

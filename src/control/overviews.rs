@@ -23,7 +23,7 @@ pub(crate) use standing::{SOON, Standing, Urgency};
 /// Number of accounts read at once.
 const PAGE: u32 = 500;
 
-/// What a list shows.
+/// The search and the filters of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// A part of the name, an alias or the owner.
@@ -99,7 +99,8 @@ pub(crate) async fn search(
     let text = wanted.text.trim().to_lowercase();
     let (from, to) = (page.saturating_mul(size), page.saturating_add(1).saturating_mul(size));
     let mut listing = Listing::default();
-    // Each kept up to the end of the page: how many come before is known at the end.
+    // For each urgency, the accounts up to the end of the page are kept: only at the end is it known how many of them
+    // come before the page.
     let mut kept: BTreeMap<Urgency, (usize, Vec<Overview>)> = BTreeMap::new();
     let mut after: Option<String> = None;
     loop {

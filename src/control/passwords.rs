@@ -109,8 +109,8 @@ pub(crate) async fn list(installation: &Installation, account: Option<&str>) -> 
     Ok(entries)
 }
 
-/// The passwords of accounts after the one called `after`, by account and name, until there are `limit`: whole accounts;
-/// with the last account, if there may be more.
+/// The passwords of the accounts after the one called `after`, by account and name. The list ends after the first
+/// account that makes it `limit` or longer. Also returns the last account, if there may be more.
 pub(crate) async fn page(
     installation: &Installation,
     after: Option<&str>,

@@ -25,8 +25,8 @@ pub(crate) fn obstacles(config: &Config, is_running: bool) -> Vec<ConfigError> {
     all(Obstacles { config, to_come: &[], found: Vec::new() }, is_running)
 }
 
-/// The same for a configuration that is not in use yet: another program may still use its addresses, and the files
-/// `to_come` will be made with it.
+/// Like [`obstacles`], for a configuration that is not in use yet: another program may still use its addresses, and the
+/// files `to_come` will be made with it.
 pub(crate) fn obstacles_of_new(config: &Config, to_come: &[PathBuf]) -> Vec<ConfigError> {
     all(Obstacles { config, to_come, found: Vec::new() }, true)
 }

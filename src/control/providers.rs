@@ -60,7 +60,7 @@ pub(crate) struct Legs {
 }
 
 impl Legs {
-    /// For one provider. Nothing is sent yet.
+    /// The ways to one provider. Nothing is sent yet.
     pub(crate) fn of(config: &Config, provider: &Arc<Provider>) -> Result<Self, Error> {
         let proxy = config.network_proxy.as_ref();
         let connector = Connector::new(provider.extra_ca.as_deref())?;
@@ -69,7 +69,7 @@ impl Legs {
         Ok(Self { provider: provider.clone(), upstream, client })
     }
 
-    /// For every provider with a configured client, by name.
+    /// The ways to every provider with a configured client, by name.
     pub(crate) fn of_configured(config: &Config) -> Result<HashMap<String, Self>, Error> {
         let usable = config.usable_providers();
         usable.map(|provider| Ok((provider.name.clone(), Self::of(config, provider)?))).collect()

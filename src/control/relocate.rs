@@ -1,4 +1,4 @@
-//! Moves the store into another database. What is sealed stays sealed: the key stays where it is.
+//! Moves the store into another database. Sealed values are copied as they are, so the key stays the same.
 //!
 //! The new store is filled, compared and opened before the old one is marked as moved, which is the last step that can
 //! fail. Until then the old store stays in force; from then on it refuses every program, and every write of a process
@@ -17,19 +17,20 @@ use crate::store::tables::{self, Moved, WholeStore};
 use crate::store::{self, Place, StateDirectory, StoreError};
 use crate::tls::{Authority, AuthorityError};
 
-/// What was moved, or would be.
+/// The result of a move, or of a dry run.
 #[derive(Debug)]
 pub(crate) struct Relocation {
-    /// The store of before.
+    /// The place of the old store.
     pub(crate) from: String,
-    /// Its rows.
+    /// The rows that were moved.
     pub(crate) moved: Moved,
-    /// The file of the CA's key, which is in the new store only from now on; or why the file is still there.
+    /// The file of the CA's key that was removed, because the key is now in the new store only; or why it could not be
+    /// removed.
     pub(crate) removed_key: Option<Result<PathBuf, AuthorityError>>,
 }
 
-/// Moves everything from the store of `from` into that of `to`, and marks the first one as moved. Without `apply`
-/// nothing changes. Either all of it is moved, or the store of before stays in force.
+/// Moves all rows from the store of `from` into the store of `to`, and marks the old store as moved. Without `apply`
+/// nothing changes. Either all rows are moved, or the old store stays in force.
 pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<Relocation, Error> {
     let (source, target) = (place(&from)?, place(to)?);
     // A store that the key does not open would not be opened in the new place either.
@@ -61,14 +62,14 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
     let moved = fill(&*source, &target).await?;
     let new = opened(&installation, to, target).await?;
     mark(&*source, &moved, &new, authority.as_ref()).await?;
-    // Where the files' CA went along, no file holds its key any more.
+    // If the CA of the files has moved into the store, its key file is removed.
     let removed_key = authority.map(|_| Authority::remove_key(&installation.config.state_directory));
     let from = source.place();
     new.record(Deed::StoreMoved, Some(&from)).await;
     Ok(Relocation { from, moved, removed_key })
 }
 
-/// Makes nothing.
+/// Fails unless the target is empty; makes nothing.
 async fn must_be_empty(target: &Place) -> Result<(), Error> {
     let why = match target {
         Place::Sqlite(path) if !path.try_exists()? => return Ok(()),
@@ -134,7 +135,7 @@ async fn mark(
     certs::bring_back(new).await?;
     let marked = source.mark_moved(&to, moved).await;
     if marked.is_err() && !had_key {
-        // The store that stays in force holds the key.
+        // The old store, which stays in force, holds the key.
         Authority::remove_key(directory)?;
     }
     Ok(marked?)

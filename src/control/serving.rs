@@ -3,9 +3,9 @@
 mod absence;
 mod consents;
 mod devices;
-mod elders;
 mod page;
 mod parts;
+mod predecessors;
 mod reload;
 mod running;
 mod together;
@@ -39,12 +39,12 @@ use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
 use crate::store::StateDirectory;
 
-pub(crate) use self::tracing::{LONGEST_TRACE, Traced};
+pub(crate) use self::tracing::{LONGEST_TRACE, NotTraced, Traced};
 pub(crate) use crate::connection::TraceLine;
 pub(crate) use crate::links::Dead;
 pub(crate) use consents::{NoConsent, OfLink};
-pub(crate) use elders::Held;
 pub(crate) use page::PageListener;
+pub(crate) use predecessors::Held;
 pub(crate) use reload::Reloaded;
 pub(crate) use running::{CommandLine, NotUpgraded, Running, Unready, UpgradeAsked};
 
@@ -245,7 +245,7 @@ impl Serving {
             }
             () = again => warn!("asked to stop again: sessions are cut"),
         }
-        // It may have been awaited before.
+        // The task may have been awaited before.
         if !self.accepting.is_finished() {
             let _ = self.accepting.await;
         }

@@ -1,8 +1,9 @@
 //! The sessions of every instance on a shared store, listed and closed.
 //!
-//! A command cannot reach the control sockets of other machines. So it puts a question into the store, which each living
-//! instance answers within a second, and removes question and answers when all have answered or two seconds are over. Questions and
-//! answers are sealed, each for its place: they hold names and addresses, and only a command that has the key may close sessions.
+//! The control socket of another machine cannot be reached. So a command, or the `serve` that shows the page, puts a
+//! question into the store, which each living instance answers within a second. When all have answered, or after two
+//! seconds, it removes the question and the answers. Each is sealed with its id and, for an answer, the instance as
+//! context: they hold names and addresses, and only a process with the key may close sessions.
 
 use std::time::Duration;
 
@@ -17,10 +18,10 @@ use crate::store::{Actor, Instance, InstanceAnswer, Question, Store, StoreError}
 
 /// How long a command waits for the instances.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it looks for answers.
+/// The pause between two looks for answers.
 const PAUSE: Duration = Duration::from_millis(50);
-/// A question is over by itself if its command has died. An instance that answers later than the command waits still
-/// closes what it was asked to close.
+/// The life of a question, in seconds, if the process that asked it has died. It is longer than [`PATIENCE`], so an
+/// instance that answers too late still closes the sessions.
 const SECONDS: u32 = 5;
 
 /// A session in the form of `sessions list --json`.
@@ -55,13 +56,13 @@ impl SessionRow {
     }
 }
 
-/// What the instances are asked.
+/// A question to the instances.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Asked {
-    /// Their sessions.
+    /// List your sessions.
     List,
-    /// To end sessions.
+    /// End sessions.
     Close {
         /// A session's id, or an account's name.
         of: String,
@@ -82,11 +83,11 @@ impl Asked {
 pub(crate) enum Answer {
     /// Its sessions.
     Sessions(Vec<SessionRow>),
-    /// So many sessions are told to end.
+    /// The number of sessions that are told to end.
     Closed(usize),
 }
 
-/// What came back.
+/// The answers of the instances together.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     /// Number of instances that were asked.
@@ -108,7 +109,7 @@ pub(crate) async fn ask(store: &dyn Store, sealer: &Sealer, asked: &Asked) -> Re
     let sealed = seal(sealer, &context(&id, ""), asked)?;
     store.ask(&Question { id: id.clone(), sealed }, SECONDS).await?;
     let answers = wait(store, &id, &instances).await;
-    // Whether or not all have answered: what was sealed is of no more use.
+    // Removed even if some have not answered: late answers are not read.
     if let Err(error) = store.withdraw(&id).await {
         tracing::debug!("a question to the instances is not removed before it is over: {error}");
     }
@@ -136,7 +137,7 @@ async fn wait(store: &dyn Store, id: &str, asked: &[Instance]) -> Result<Vec<Ins
     }
 }
 
-/// The question that `question` holds; `None` if it was not sealed for its place.
+/// The content of `question`; `None` if it was not sealed for its id.
 pub(super) fn read(sealer: &Sealer, question: &Question) -> Option<Asked> {
     open(sealer, &context(&question.id, ""), &question.sealed)
 }

@@ -123,7 +123,7 @@ pub(super) struct Event {
     at: Option<String>,
 }
 
-/// The event is for the people who may open the link.
+/// An event goes to people who may open the link, so it holds the link in cleartext.
 fn exposed<S: Serializer>(link: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
     link.as_ref().map(Secret::expose).serialize(to)
 }

@@ -10,7 +10,7 @@ use prometheus_client::registry::{Metric, Registry};
 use super::words::{Code, Outcome};
 use crate::protocol::Door;
 
-/// Seconds. A login with a cached token takes milliseconds, one that has to wait up to a minute.
+/// Seconds. A login with a cached token takes milliseconds, a login that has to wait up to a minute.
 const LOGIN_BUCKETS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Seconds. A request is given up after thirty.
 const REFRESH_BUCKETS: [f64; 8] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];

@@ -1,4 +1,4 @@
-//! The series that are looked up, not counted, and set from a [`Snapshot`] when the text is made.
+//! The series that are not counted: each is set from a [`Snapshot`] when the text is made.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -136,7 +136,8 @@ impl Shown {
         self.build.get_or_create(&labels).set(1);
     }
 
-    /// Sets the series from a snapshot. Series that it no longer has become 0 or are removed.
+    /// Sets the series from a snapshot. Gauges that the snapshot no longer has become 0 or are removed; totals never
+    /// fall.
     pub(super) fn show(&self, snapshot: &Snapshot) {
         self.show_sessions(snapshot);
         self.show_grants(snapshot);

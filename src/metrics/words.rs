@@ -52,7 +52,7 @@ words! {
         TooLate = "too_late",
         /// The proxy is stopping.
         Stopping = "stopping",
-        /// A newer connection took its place.
+        /// A newer connection took the place of this one.
         Displaced = "displaced",
     }
 }
@@ -66,7 +66,7 @@ words! {
         Address = "address",
         /// Its address is not in the listener's `from`.
         Source = "source",
-        /// A load balancer's PROXY header did not come, or is none.
+        /// A load balancer's PROXY header did not come, or is not valid.
         ProxyHeader = "proxy_header",
     }
 }

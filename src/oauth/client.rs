@@ -40,7 +40,7 @@ impl Client {
         Ok(Self { provider, transport, discovered: OnceCell::new(), clock: Clock::default() })
     }
 
-    /// A client whose forms a test's `exchange` carries, and that reads the answers by a test's `clock`.
+    /// A client for tests: `exchange` carries its forms, and `clock` gives the time of the answers.
     pub fn over(provider: Arc<Provider>, exchange: Arc<dyn Exchange>, clock: Clock) -> Self {
         Self { provider, transport: Transport::over(exchange), discovered: OnceCell::new(), clock }
     }

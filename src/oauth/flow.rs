@@ -7,6 +7,7 @@ pub(super) mod assertion;
 pub(super) mod authorization;
 pub(super) mod device;
 mod jwt;
+mod key_file;
 pub(super) mod redirect;
 pub(super) mod refused;
 pub(super) mod revoke;

@@ -1,4 +1,4 @@
-//! Helpers for the unit tests of this room.
+//! Helpers for the unit tests of `oauth`.
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,7 @@ pub struct Denial {
     /// Whether the user must see the text (IMAP's `ALERT`, RFC 3501 §7.1). Mail programs open a window for it, so
     /// set it only for what the user would not find out otherwise.
     pub alert: bool,
-    /// The same in fewer words, each text shorter than the one before, for where the line would get too long.
+    /// The text in fewer words, each shorter than the previous one, for lines that would get too long.
     pub shorter: Vec<String>,
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Accepted, Channel, Denial, DialogueEnd, Limits, Login, Promises, Refusal, Request};
 use crate::wire::{Buffer, Stream, Wire};
@@ -14,10 +15,10 @@ pub enum Event {
     More,
     /// A login, which [`ClientDialogue::denied`] or [`ClientDialogue::accepted`] answers.
     Login(Login),
-    /// A client whose address stands for an account begins to send; its command stays in the inbox.
+    /// A device (a client with an address that stands for an account) begins to send; its command stays in the inbox.
     /// [`ClientDialogue::denied`] or [`ClientDialogue::accepted`] answers, as for a login.
     Send,
-    /// STARTTLS was accepted; so many bytes behind the command must not be interpreted.
+    /// STARTTLS was accepted; this number of bytes behind the command must not be interpreted.
     StartTls(usize),
     /// The dialogue is over; the outbox holds the last words.
     End(DialogueEnd),
@@ -39,6 +40,12 @@ pub trait ClientDialogue {
 
     /// Processes the inbox until an event occurs. The first call, with an empty inbox, greets.
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event;
+
+    /// Whether the empty lines in `inbox` wait unanswered, because a PROXY protocol header could begin so.
+    fn awaits_header(&self, inbox: &[u8]) -> bool;
+
+    /// The rest of a header did not come, so the empty lines are to be answered.
+    fn no_header(&mut self);
 
     /// The name that the client has given itself.
     fn client_called(&self) -> Option<&str>;
@@ -79,6 +86,9 @@ pub trait ProviderDialogue {
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal>;
 }
 
+/// A balancer sends its header in one piece; a client that has sent an empty line waits for an answer.
+const HEADER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// [`Protocol::next`](super::Protocol::next).
 pub(super) async fn next<S: Stream>(
     dialogue: &mut impl ClientDialogue,
@@ -102,7 +112,17 @@ pub(super) async fn next<S: Stream>(
             }
             Event::More => flushed?,
         }
-        match client.fill().await {
+        let filled = match dialogue.awaits_header(client.inbox()) {
+            false => client.fill().await,
+            true => match tokio::time::timeout(HEADER_PATIENCE, client.fill()).await {
+                Ok(filled) => filled,
+                Err(_) => {
+                    dialogue.no_header();
+                    continue;
+                }
+            },
+        };
+        match filled {
             Ok(0) => return Err(DialogueEnd::Vanished),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {

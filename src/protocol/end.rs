@@ -45,7 +45,7 @@ impl From<io::Error> for DialogueEnd {
 }
 
 /// Whether the other side has closed the connection; a TLS stream that ends without close_notify counts.
-pub(super) fn is_hang_up(error: &io::Error) -> bool {
+pub(crate) fn is_hang_up(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }

@@ -3,12 +3,12 @@
 /// The protection of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
-    /// TLS: logging in is welcome.
+    /// TLS: logins are accepted.
     Tls,
-    /// Cleartext with STARTTLS on offer: logging in is refused before the password is asked for.
+    /// Cleartext with STARTTLS on offer: a login is refused before the password is asked for.
     StartTls,
-    /// Cleartext without TLS, on loopback or for devices: logging in is welcome. The check of the password also
-    /// decides whether it may be used where others can read it on the way.
+    /// Cleartext without TLS, on loopback or for devices: logins are accepted. The check of the password also decides
+    /// whether this password may be sent over a network in cleartext.
     Cleartext,
 }
 

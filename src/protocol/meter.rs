@@ -14,21 +14,23 @@ pub(super) struct Meter {
     bytes: usize,
     commands: u32,
     failures: u32,
+    /// No PROXY protocol header comes: the client waits behind what such a header could begin with.
+    no_header: bool,
 }
 
-/// What a client's bytes are, by their beginning.
+/// The protocol of a client's bytes, judged by the first ones.
 pub(super) enum Begins {
-    /// Of the door's protocol.
+    /// The bytes are of the door's protocol.
     Ours,
     /// More bytes are needed to know.
     Unclear,
-    /// Of another protocol.
+    /// The bytes are of another protocol.
     Foreign(DialogueEnd),
 }
 
 impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, bytes: 0, commands: 0, failures: 0 }
+        Self { limits, bytes: 0, commands: 0, failures: 0, no_header: false }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -59,17 +61,27 @@ impl Meter {
 
     /// Judges the beginning of `inbox`, before it is read as a command. A PROXY protocol header (security row 44) is
     /// recognised at the beginning of the connection alone. It can begin with empty lines, so empty lines wait until
-    /// this is known.
+    /// this is known, or until [`Meter::no_header`].
     pub(super) fn begins(&self, channel: Channel, inbox: &[u8]) -> Begins {
         if channel != Channel::Tls && inbox.starts_with(&[0x16, 0x03]) {
             return Begins::Foreign(DialogueEnd::TlsHello);
         }
-        let nothing_taken = self.bytes == 0 && !inbox.is_empty();
-        match nothing_taken.then(|| proxy_header(inbox)).flatten() {
+        let may_be_header = self.bytes == 0 && !inbox.is_empty() && !self.no_header;
+        match may_be_header.then(|| proxy_header(inbox)).flatten() {
             Some(true) => Begins::Foreign(DialogueEnd::ProxyHeader),
             Some(false) => Begins::Unclear,
             None => Begins::Ours,
         }
+    }
+
+    /// Whether `inbox` holds whole empty lines that wait for the rest of a header.
+    pub(super) fn awaits_header(&self, inbox: &[u8]) -> bool {
+        self.bytes == 0 && !self.no_header && matches!(inbox, b"\r\n" | b"\r\n\r\n")
+    }
+
+    /// The rest of a header did not come: empty lines are only empty lines from now on.
+    pub(super) fn no_header(&mut self) {
+        self.no_header = true;
     }
 
     /// The end of the client's next line, or none while more of it must be read. An error is the reason to end the

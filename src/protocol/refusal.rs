@@ -163,9 +163,10 @@ impl Refusal {
                 "The mail provider offers no OAuth sign-in that is configured here",
             ),
             Self::Credential(error) => Denial::new(Code::ContactAdmin, error.to_string()),
-            Self::Violation { .. } | Self::Closed | Self::Io(_) => {
-                Denial::new(Code::Unavailable, "The mail provider cannot be reached; try again later")
-            }
+            Self::Violation { .. } | Self::Closed | Self::Io(_) => Denial::new(
+                Code::Unavailable,
+                "The mail provider cannot be reached; wait and try again later",
+            ),
             Self::NotAsked => Denial::new(Code::ServerBug, "The proxy lost its place; please report this"),
         }
     }
@@ -274,7 +275,7 @@ impl Advice {
         }
     }
 
-    /// The same, in the form stored with the account.
+    /// Cause and remedy in the form stored with the account.
     pub fn trouble(&self) -> Trouble {
         Trouble::new(CauseKind::MailboxRefused, self.cause, self.cure())
     }

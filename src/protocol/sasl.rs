@@ -94,7 +94,7 @@ pub fn text_of(bytes: &[u8]) -> String {
     }
 }
 
-/// The same for a password.
+/// Like [`text_of`], for a password.
 pub fn secret_text_of(bytes: &[u8]) -> Secret {
     Secret::new(text_of(bytes))
 }

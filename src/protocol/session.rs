@@ -17,8 +17,8 @@ pub trait Watch: Default + Send {
     /// After this time without a byte in either direction, the session may be between two answers.
     const QUIET: Duration;
 
-    /// Whether a session does not end between what the client said last and the first byte of its answer, because no
-    /// word of ours can stand for that.
+    /// Whether the session must not end between a command of the client and the first byte of its answer, because a
+    /// line of the proxy cannot replace that answer.
     const AWAITS_ANSWERS: bool = false;
 
     /// The watch of a device's session, whose messages are counted.
@@ -50,13 +50,13 @@ pub enum Overheard {
         /// The meaning of the code.
         advice: Advice,
     },
-    /// The provider refused a message, a recipient or a command; the reason is unknown or was told already.
+    /// The provider refused a message, a recipient or a command; the reason is unknown or was reported already.
     Refused {
         /// The provider's code.
         code: String,
     },
-    /// The provider is ready for a message, which the client sends now, or has accepted one that it was not asked for
-    /// (BDAT, of a device alone).
+    /// The provider is ready for a message, which the client sends now; or it has accepted a message that a device sent
+    /// by BDAT, which needs no such reply.
     MessageBegun,
     /// The provider accepted a message.
     MessageTaken,

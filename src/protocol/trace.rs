@@ -41,7 +41,7 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The vocabulary of a protocol whose lines are only counted.
+    /// The vocabulary of a protocol of which lines are only counted, not shown.
     pub const NONE: Self = Self {
         tagged: false,
         commands: &[],
@@ -66,7 +66,7 @@ pub struct Scribe {
     /// After the login: a server's texts are not shown.
     is_relayed: bool,
     in_step: bool,
-    /// Of the client's last command.
+    /// The tag of the client's last command.
     tag: Vec<u8>,
     client: Lines,
     server: Lines,
@@ -75,7 +75,7 @@ pub struct Scribe {
     /// A message follows the last command, once the server asks for it.
     message_is_next: bool,
     in_message: bool,
-    /// The server's lines are of a text.
+    /// The server's lines belong to a text.
     in_text: bool,
 }
 
@@ -101,7 +101,7 @@ impl Scribe {
         Self { is_relayed: true, in_step, ..Self::new(words) }
     }
 
-    /// Reads `bytes`, and tells what may be shown, one line at a time.
+    /// Reads `bytes`, and passes each line to `tell` in the form that may be shown.
     pub fn hear(&mut self, speaker: Speaker, mut bytes: &[u8], tell: &mut dyn FnMut(String)) {
         while !bytes.is_empty() {
             let lines = match speaker {
@@ -252,8 +252,8 @@ impl Scribe {
         lines.waits = speaker == Speaker::Client && announced == inner;
     }
 
-    /// The command of this tag has ended: if its literal has not begun, it was refused, and commands come next. A
-    /// client that sends it all the same is not followed.
+    /// The command with this tag has ended: if its literal has not begun, the server has refused it, and the next line
+    /// is a command. A client that sends the literal all the same is not followed.
     fn refuse_literal(&mut self, tag: &[u8]) {
         if self.client.waits && self.tag == tag {
             (self.client.skip, self.client.goes_on, self.client.waits) = (0, false, false);
@@ -270,7 +270,8 @@ fn count(argument: &[u8], lost: u64) -> String {
     }
 }
 
-/// A server's line before a login, without a link or a long word: that of a sign-in opens the account.
+/// A server's line before a login, without links and long words: the link of a sign-in, or a token, would open the
+/// account.
 fn in_full(text: &[u8]) -> String {
     let text = super::plain_text(&String::from_utf8_lossy(text));
     let shown = |word: &str| match word {
@@ -387,7 +388,7 @@ mod tests {
         for size in 1..40 {
             assert_eq!(shown(Scribe::of_session(Pop3::WORDS, true), &talk, size), expected, "{size}");
         }
-        // Joined within a message.
+        // The scribe joined within a message.
         let within = ["S123456 is the code\r\n.\r\n+OK\r\n"];
         assert_eq!(shown(Scribe::of_session(Pop3::WORDS, false), &within, 9), ["<23 bytes>", "+OK"]);
         assert_eq!(shown(Scribe::new(&Vocabulary::NONE), &["S123 secret\r\n"], 9), ["<12 bytes>"]);

@@ -1,6 +1,7 @@
-//! A provider's refusal while its protocol is read: its meaning, and the lines before it.
+//! The parts of a provider's refusal that the protocols share.
 //!
-//! Submission and POP3 servers send different replies with the same meanings.
+//! All of them answer challenges and report missing mechanisms in the same way. Submission and POP3 servers also send
+//! different replies with the same meanings, the [`Verdict`]; the meanings of IMAP's replies are in `imap::meaning`.
 
 use std::time::Duration;
 
@@ -11,13 +12,14 @@ use super::sasl::{self, Challenge, Mechanism};
 use super::{Advice, Answers, Door, Refusal, Said};
 use crate::wire::Buffer;
 
-pub(super) const UNAVAILABLE: Advice = Advice::person("The mail provider is busy or down", "try again later");
+pub(super) const UNAVAILABLE: Advice =
+    Advice::person("The mail provider is busy or down", "wait and try again later");
 pub(super) const WEB_LOGIN: Advice = Advice::person(
     "The mail provider wants you to sign in with a browser first",
     "sign in there and try again",
 );
 
-/// Challenges answered. One is common; a server that sends more than two will not accept.
+/// The most challenges that are answered. One is common; a server that sends more than two will not accept.
 const CHALLENGES_LIMIT: u32 = 2;
 
 /// Mechanisms that carry a password.

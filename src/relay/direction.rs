@@ -12,7 +12,7 @@ use crate::protocol::Tail;
 
 /// The most bytes of one read: as many whole TLS records as a stream takes in one system call.
 pub(super) const SCRATCH: usize = crate::tls::FULL_READ;
-/// After so many bytes another session gets its turn.
+/// The number of bytes after which another session gets its turn.
 pub(super) const TURN: u64 = 4 << 20;
 
 thread_local! {

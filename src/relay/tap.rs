@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Receives a piece: whether it goes to the provider, and its bytes.
+/// Called with each piece: whether it goes to the provider, and its bytes.
 pub type Ear = Box<dyn FnMut(bool, &[u8]) + Send>;
 
 /// A session's tap, open or closed.

@@ -1,9 +1,9 @@
 //! Checks who can read and write a file that holds a secret, by the file's mode.
 //!
-//! All such files are judged here. A file that others can write is refused, because they could choose the
-//! secret. A file that others can read may be known to them: a key of this program's own making is then
-//! refused, an administrator's file gets a warning. Reading by the file's group is accepted silently, because
-//! a service reads root's files that way. Symbolic links are followed: the mode of the target counts.
+//! Every file with a secret is checked here. A file that others can write is refused, because they could choose the
+//! secret. A file that others can read may be known to them: a key of this program's own making is then refused, an
+//! administrator's file gets a warning. Reading by the file's group is accepted silently, because a service reads
+//! root's files that way. Symbolic links are followed: the mode of the target counts.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -70,8 +70,9 @@ impl FileAccess {
         self.mode & !allowed == 0
     }
 
-    /// The user who may read what is at `path`, as `sudo -u` takes the name: the one whose own group its group is, which is
-    /// how a service reads what root keeps, else its owner. Where the file itself is hidden, its directory tells.
+    /// The user who may read the file at `path`, in the form that `sudo -u` takes. If the file's group is the private
+    /// group of a user, it is that user: a service reads root's files that way. Otherwise it is the file's owner. Where
+    /// this process cannot see the file, the nearest directory above it that is visible decides.
     pub fn reader(path: &Path) -> String {
         let visible = path.ancestors().find_map(|place| std::fs::metadata(place).ok());
         let Some(visible) = visible else { return user_name(0) };
@@ -97,13 +98,13 @@ impl FileAccess {
     }
 }
 
-/// The user's name, else `#UID` as sudo takes it.
+/// The user's name, or `#UID`, which sudo takes too.
 pub fn user_name(uid: u32) -> String {
     user(|fields| fields.get(2)?.parse::<u32>().ok().filter(|own| *own == uid))
         .unwrap_or_else(|| format!("#{uid}"))
 }
 
-/// The user whose own group that is.
+/// The user whose private group has this number.
 fn user_of_group(gid: u32) -> Option<String> {
     user(|fields| fields.get(3)?.parse::<u32>().ok().filter(|own| *own == gid))
 }

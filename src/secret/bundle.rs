@@ -4,7 +4,7 @@
 //! in base64: one byte version, one byte kind, and what depends on them.
 //!
 //! * Kind 1, version 1: 16 bytes salt (argon2id with 64 MiB and 3 passes), 24 bytes nonce, and the XChaCha20-Poly1305
-//!   ciphertext with all that stands before it as associated data.
+//!   ciphertext, with all bytes before it as associated data.
 //! * Kind 2, version 2: HPKE (RFC 9180) in base mode with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and
 //!   ChaCha20-Poly1305: the 32-byte encapsulated key and the ciphertext, with the first two bytes as associated data.
 //! * Kind 2, version 1: of earlier releases, only read; see `version_1`.
@@ -41,9 +41,9 @@ const PASSES: u32 = 3;
 
 /// The secret that opens a bundle.
 pub enum BundleKey<'a> {
-    /// The passphrase that it was sealed under.
+    /// The passphrase that the bundle was sealed under.
     Passphrase(&'a Secret),
-    /// The private key that it was sealed for.
+    /// The private key that the bundle was sealed for.
     Key(&'a Key),
 }
 
@@ -115,7 +115,7 @@ pub fn open(bundle: &str, opener: &BundleKey<'_>) -> Result<Zeroizing<Vec<u8>>, 
     }
 }
 
-/// What is sealed in `bytes`, unless `ours` is another key than the recipient's.
+/// The text sealed in `bytes`; `None` if `ours` is not the recipient's key.
 fn open_hpke(bytes: &[u8], encapsulated: &[u8], ours: &Key) -> Option<Zeroizing<Vec<u8>>> {
     let (header, sealed) = (bytes.get(..2)?, bytes.get(2 + PUBLIC_KEY_LENGTH..)?);
     let (encapsulated, ours) =
@@ -123,7 +123,7 @@ fn open_hpke(bytes: &[u8], encapsulated: &[u8], ours: &Key) -> Option<Zeroizing<
     HPKE.open(&encapsulated, INFO, header, sealed, &ours).ok().map(Zeroizing::new)
 }
 
-/// What is sealed in `bytes` behind a header of that length and a nonce, unless `key` is another one.
+/// The text sealed in `bytes`, behind a header of `header` bytes and a nonce; `None` if `key` does not open it.
 fn decrypt(bytes: &[u8], header: usize, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, BundleError> {
     let (header, rest) = bytes.split_at_checked(header).ok_or(BundleError::Malformed)?;
     let (nonce, msg) = rest.split_at_checked(NONCE_LENGTH).ok_or(BundleError::Malformed)?;

@@ -197,7 +197,7 @@ fn parse_key(text: &str) -> Option<Key> {
     Some(Zeroizing::new(bytes.as_slice().try_into().ok()?))
 }
 
-/// The first process wins; another one leaves the key that is there.
+/// The first process to write the file wins; a later one keeps the key that is there.
 fn create_key_file(path: &Path) -> Result<(), KeyError> {
     let text = key_lines(&[(1, Zeroizing::new(random_bytes::<32>()))]);
     match files::write_new(path, text.as_bytes()) {

@@ -15,6 +15,7 @@ use proxy_header::{ParseConfig, Protocol, ProxyHeader};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
+use crate::protocol::is_hang_up;
 use crate::text::proxy_header;
 
 /// A balancer sends the header with the connection, so this allows for a lost segment.
@@ -40,7 +41,7 @@ pub enum Header {
 /// The next step for an incomplete header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Read at most so many bytes, all of which belong to the header.
+    /// Read at most this number of bytes, all of which belong to the header.
     Read(usize),
     /// The header is complete.
     Done(Header),
@@ -83,8 +84,12 @@ async fn read_whole(tcp: &mut TcpStream, begun: &mut Vec<u8>) -> Result<Header, 
             Next::Done(header) => return Ok(header),
             Next::Read(wanted) => wanted.min(LONGEST) as u64,
         };
-        if (&mut *tcp).take(wanted).read_buf(begun).await? == 0 {
-            return Err(if begun.is_empty() { HeaderError::Probe } else { HeaderError::Truncated });
+        match (&mut *tcp).take(wanted).read_buf(begun).await {
+            Ok(0) if begun.is_empty() => return Err(HeaderError::Probe),
+            Ok(0) => return Err(HeaderError::Truncated),
+            Ok(_) => {}
+            Err(error) if begun.is_empty() && is_hang_up(&error) => return Err(HeaderError::Probe),
+            Err(error) => return Err(error.into()),
         }
     }
 }

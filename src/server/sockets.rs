@@ -97,7 +97,7 @@ impl Sockets {
         Some(passed.remove(index))
     }
 
-    /// Closes passed sockets that are not used, and logs each, because its clients get no answer.
+    /// Closes passed sockets that are not used, and logs each, because clients of such a socket get no answer.
     pub fn close_unused(&self) {
         for listener in lock(&self.passed).drain(..) {
             if let Ok(address) = listener.local_addr() {
@@ -152,13 +152,14 @@ fn bind(address: SocketAddr) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
-/// For the owner and the group of the socket, which is that of the directory if that has the setgid bit.
+/// Access for the owner and the group of the socket. If the directory has the setgid bit, the directory's group is the
+/// socket's.
 const MODE_OF_A_PATH: u32 = 0o660;
 
 fn bind_path(path: &Path) -> io::Result<StdUnixListener> {
     use std::os::unix::fs::FileTypeExt as _;
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    // Connecting without a request costs a living process nothing.
+    // A connection without a request does no harm to a process that still listens.
     let is_left =
         || UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
     if is_socket && is_left() {

@@ -1,9 +1,9 @@
-//! A database that is not where it was. Every call fails meanwhile, and a process that waits too long for it ends.
+//! A database that has gone from its place. Meanwhile every call fails, and a process that has waited too long ends.
 
 /// A database that is gone.
 #[derive(Clone, Debug)]
 pub struct Absence {
-    /// When it was first noticed.
+    /// When the absence was first noticed.
     pub since: std::time::Instant,
     /// The cause.
     pub cause: String,

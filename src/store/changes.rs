@@ -16,17 +16,17 @@ pub trait ChangeStore: Send + Sync {
     async fn changes(&self) -> Result<i64, StoreError>;
 
     /// Waits until the database says that another process has written, or that such a notice may be lost; for ever
-    /// where it cannot say so. Only a hint: [`ChangeStore::changes`] decides.
+    /// where the database sends no notices. Only a hint: [`ChangeStore::changes`] decides.
     async fn news(&self) {
         std::future::pending::<()>().await;
     }
 
-    /// Whether some accounts log in as last known while the database is away.
+    /// Whether logins go on from remembered records while the database is away.
     fn remembers_logins(&self) -> bool {
         false
     }
 
-    /// Whether the database says at once that another process has written; `None` where it never does.
+    /// Whether the database's notices of other processes' writes arrive; `None` where the database sends none.
     fn hears_news(&self) -> Option<bool> {
         None
     }
@@ -35,8 +35,8 @@ pub trait ChangeStore: Send + Sync {
     /// before `today` (UTC).
     async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError>;
 
-    /// Checks whether the database is still the one that was opened, and opens another one in its place if that is
-    /// a store of ours. Until then, and while there is none, every other call fails.
+    /// Checks whether the database is still the one that was opened. If another one has taken its place, and is a store
+    /// of ours, opens that. Until then, and while there is no database, every other call fails.
     async fn reopen(&self) -> Result<(), StoreError> {
         Ok(())
     }

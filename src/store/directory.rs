@@ -1,8 +1,7 @@
 //! The state directory: database, key and CA of one installation.
 //!
-//! It belongs to the user that the proxy runs as, mode 0700. A command run by somebody else would
-//! leave files that `serve` cannot read, or read secrets that are not theirs; so it is refused, with the
-//! command line that works.
+//! The directory belongs to the user that the proxy runs as, mode 0700. A command run by another user would leave files
+//! that `serve` cannot read, or read secrets of another user; so it is refused, with the command line that works.
 
 use std::fs::File;
 use std::io;
@@ -16,11 +15,11 @@ use crate::secret::user_name;
 #[derive(Clone, Debug)]
 pub struct StateDirectory(PathBuf);
 
-/// Held while something is made that must be made once: key, database, CA.
+/// The lock under which the key, the database and the CA are made, so that each is made once.
 pub struct Lock(#[allow(dead_code, reason = "the lock lasts as long as its file is open")] File);
 
 impl StateDirectory {
-    /// Makes `path` where it is missing, and makes it private where it is not.
+    /// Makes the directory `path` if it is missing, and sets its mode to 0700 if others have access.
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
         let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
         files::make_directory(path).map_err(failed)?;
@@ -32,13 +31,13 @@ impl StateDirectory {
         Ok(Self(path.to_owned()))
     }
 
-    /// Whether there is nothing at `path` yet. What this user is kept from may be there.
+    /// Whether there is nothing at `path` yet; an error if this user may not look there.
     pub fn is_missing(path: &Path) -> Result<bool, DirectoryError> {
         let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
         path.try_exists().map(|exists| !exists).map_err(failed)
     }
 
-    /// Whether `path`, which exists, is a directory of ours.
+    /// Checks that `path`, which exists, is a directory of this user.
     pub fn judge(path: &Path) -> Result<std::fs::Metadata, DirectoryError> {
         let failed = |error: io::Error| DirectoryError::Failed(path.to_owned(), error);
         let metadata = std::fs::metadata(path).map_err(failed)?;
@@ -56,7 +55,7 @@ impl StateDirectory {
         &self.0
     }
 
-    /// Waits for the lock; it ends with the value, or with the process.
+    /// Waits for the lock, which ends when the value is dropped, or with the process.
     pub fn lock(&self) -> Result<Lock, DirectoryError> {
         Lock::take(&self.0.join(Lock::FILE))
     }

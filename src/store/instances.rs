@@ -1,9 +1,10 @@
-//! What the instances on one store tell each other: their connections of each mailbox, the charges of failed logins,
+//! The exchange between the instances on one store: their connections of each mailbox, the charges of failed logins,
 //! and questions of commands.
 //!
-//! The invariant: what an instance tells counts while its holder lives, and no longer. A store that only one machine
-//! opens needs none of this, and every method has a default for it. Nothing here waits in a login: each instance sums
-//! what it has to tell, and looks once a second for what the others told. Sums of failed logins name no address and no
+//! An instance *tells* the others something by writing it to the store, and *looks* once a second at what the others
+//! have told. The invariant: the counts of an instance are valid while its holder (its row in `holders`) lives, and no
+//! longer. A store that only one machine opens needs none of this, and every method has a default for it. No login
+//! waits for an exchange: each instance sums what it will tell next. Charges of failed logins hold no address and no
 //! account, but hashes under a key that is sealed in the store; questions and answers are sealed.
 
 use async_trait::async_trait;
@@ -39,7 +40,8 @@ pub struct Owed {
     pub tier: i16,
     /// A keyed hash of what the bucket belongs to.
     pub bucket: i64,
-    /// Milliseconds: told, those to add or, below zero, to take back; read, those that are left.
+    /// Milliseconds. In a write, the number to add or, below zero, to take back; in a read, the time until the bucket
+    /// is full.
     pub millis: i64,
 }
 
@@ -61,20 +63,20 @@ pub struct InstanceAnswer {
     pub sealed: Vec<u8>,
 }
 
-/// What one look at the other instances has found.
+/// The result of one look at the other instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
     /// Whether this process is among the instances.
     pub is_joined: bool,
     /// The other living instances.
     pub others: Vec<Instance>,
-    /// The counts of the others that have changed since the mark.
+    /// The counts of connections of the others that have changed since the mark.
     pub gates: Vec<GateCount>,
     /// The buckets that any instance has changed since the mark.
     pub owed: Vec<Owed>,
     /// The questions that this process has not answered.
     pub questions: Vec<Question>,
-    /// The next look is for what has changed since this mark. Some of this look may come again.
+    /// The mark to pass to the next look, which then finds later changes. A row of this look may come again.
     pub mark: i64,
 }
 
@@ -86,12 +88,12 @@ pub trait InstanceStore: Send + Sync {
         false
     }
 
-    /// From now on this process is an instance, at that place.
+    /// From now on this process is an instance, shown to people as `place`.
     async fn join(&self, _place: &str) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// This process is an instance no longer, and holds nothing.
+    /// From now on this process is no instance, and its connections count no more.
     async fn part(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -101,24 +103,24 @@ pub trait InstanceStore: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// What has changed since `mark`; everything, for mark 0. Cheap where nothing has.
+    /// The changes since `mark`; everything, for mark 0. Cheap if nothing has changed.
     async fn look_around(&self, _mark: i64) -> Result<Look, StoreError> {
         Ok(Look::default())
     }
 
-    /// Waits until another instance says that it has told or asked something; for ever where the database cannot say
-    /// so. Only a hint: [`InstanceStore::look_around`] decides.
+    /// Waits for a notice that another instance has told or asked something; for ever where the database sends no
+    /// notices. Only a hint: [`InstanceStore::look_around`] decides.
     async fn told(&self) {
         std::future::pending::<()>().await;
     }
 
-    /// Tells how many connections of mailboxes this process holds. The `holder` of each is not read. With `whole`, it
-    /// holds no others.
+    /// Tells how many connections of each mailbox this process holds. The field `holder` is not read. With `whole`,
+    /// these counts replace all earlier ones of this process.
     async fn tell_gates(&self, _held: &[GateCount], _whole: bool) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Adds to the buckets of failed logins, or takes back. Buckets are different from each other.
+    /// Adds charges to the buckets of failed logins, or takes them back. No bucket may be listed twice.
     async fn tell_owed(&self, _owed: &[Owed]) -> Result<(), StoreError> {
         Ok(())
     }
@@ -128,7 +130,7 @@ pub trait InstanceStore: Send + Sync {
         Ok(())
     }
 
-    /// Puts a question to all instances, for so many seconds.
+    /// Puts a question to all instances; it is over after `seconds`.
     async fn ask(&self, _question: &Question, _seconds: u32) -> Result<(), StoreError> {
         Ok(())
     }

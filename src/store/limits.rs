@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use time::Date;
 
-/// The doors, networks and days for which an app password opens its account. The default is no limit.
+/// The doors, networks and days for which an app password opens its account. The default sets no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The names of the doors that it opens; `None` is all doors, also those of later versions.
@@ -23,17 +23,17 @@ impl Limits {
         Self { doors: Some(vec!["imap".to_owned()]), ..Self::default() }
     }
 
-    /// Whether it opens the door of that name.
+    /// Whether the password opens the door with this name.
     pub fn opens(&self, door: &str) -> bool {
         self.doors.as_ref().is_none_or(|doors| doors.iter().any(|name| name == door))
     }
 
-    /// Whether it opens the door of that name and no other, also in later versions.
+    /// Whether the password opens the door with this name and no other, also in later versions.
     pub fn opens_only(&self, door: &str) -> bool {
         self.doors.as_ref().is_some_and(|doors| !doors.is_empty() && doors.iter().all(|name| name == door))
     }
 
-    /// Whether a client at that address may use it. An IPv4 client on an IPv6 socket counts as IPv4.
+    /// Whether a client at `from` may use the password. An IPv4 client on an IPv6 socket counts as IPv4.
     pub fn admits(&self, from: IpAddr) -> bool {
         let from = from.to_canonical();
         self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&from))

@@ -1,7 +1,7 @@
 //! Sign-in links, as columns of an account's row.
 //!
-//! An account has one link, and for a while also the link before it. The store holds the hash of a link's token, to
-//! find it, and the sealed token, to repeat it. A grant that is stored for the account ends both.
+//! An account has one link, and for a while also the previous one. The store holds the hash of a link's token, to find
+//! the account by it, and the sealed token, to show the link again. A new grant of the account ends both links.
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -45,7 +45,7 @@ pub trait LinkStore: Send + Sync {
     /// The newest link of an account.
     async fn link(&self, account: &Id) -> Result<Option<SignInLink>, StoreError>;
 
-    /// Replaces the account's link if its hash is still `seen`; the replaced link becomes the one before. Returns the
+    /// Replaces the account's link if its hash is still `seen`; the replaced link becomes the previous one. Returns the
     /// link that the account has afterwards, which another process may have made; `None` if there is no such account.
     async fn renew_link(
         &self,
@@ -54,11 +54,11 @@ pub trait LinkStore: Send + Sync {
         new: &SignInLink,
     ) -> Result<Option<SignInLink>, StoreError>;
 
-    /// The account whose link, or link before, has this hash.
+    /// The account whose link, or previous link, has this hash.
     async fn linked(&self, hash: &[u8]) -> Result<Option<Linked>, StoreError>;
 
-    /// Counts a consent that begins with the link of this hash, if fewer than `most` were begun with it, and it was
-    /// made after `since`; false otherwise.
+    /// Counts a consent that begins with the link of this hash, if the link was made after `since` and fewer than
+    /// `most` consents were begun with it; false otherwise.
     async fn begin_by_link(&self, hash: &[u8], most: u32, since: OffsetDateTime) -> Result<bool, StoreError>;
 
     /// All sealed tokens of links, with their accounts.
@@ -67,8 +67,8 @@ pub trait LinkStore: Send + Sync {
     /// Replaces a link's sealed token if it is still `old`; false if it is not.
     async fn reseal_link(&self, account: &Id, old: &[u8], new: &[u8]) -> Result<bool, StoreError>;
 
-    /// Whether no mail program was told since `since` that the account's grant will end; the call counts as telling
-    /// it `now`.
+    /// Whether no alert that the account's grant will end went to a mail program since `since`; the call counts as an
+    /// alert at `now`.
     async fn claim_alert(
         &self,
         account: &Id,

@@ -1,4 +1,5 @@
-//! What both databases do before their tables are migrated, and with which migrations.
+//! The part of a migration that SQLite and PostgreSQL share: the check of the sealed values, and the list of
+//! migrations.
 
 use std::sync::Arc;
 

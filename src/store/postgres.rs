@@ -1,10 +1,10 @@
 //! The store in a PostgreSQL database, shared by several instances of `serve` and the commands.
 //!
 //! Transactions that write take one lock of the database, as SQLite's writers do, so that both stores run the same
-//! statements in the same order; a refresh, which one statement writes, takes no lock but its row's. A lease belongs to
-//! a process that writes a sign of life every few seconds, by the clock of the database. What a login reads is
-//! remembered for a while, because the database may be away for a minute; what fails then is "down", never "there is
-//! no such account".
+//! statements in the same order; a refresh is written by one statement, which locks only its row. A lease belongs to a
+//! process that writes a sign of life every few seconds, by the clock of the database. The records that logins read are
+//! remembered for a while, because the database may be away for a minute; a login that fails then is told that the
+//! database is down, never that there is no such account.
 
 #[path = "sql/accounts.rs"]
 mod accounts;
@@ -86,14 +86,15 @@ pub struct PostgresSettings {
     pub url: String,
     /// The password, unless the URL has it, or the server asks for none.
     pub password: Option<Secret>,
-    /// The same database without a pooler that cannot LISTEN; `url` if there is none.
+    /// A URL of the same database for LISTEN, where `url` leads to a pooler that does not pass LISTEN on; else `url` is
+    /// used.
     pub listen_url: Option<String>,
-    /// How long what was read for a login counts while the database is away.
+    /// How long a remembered record opens logins while the database is away.
     pub stale: Duration,
 }
 
 impl PostgresSettings {
-    /// Where it is, without a password.
+    /// The address of the database, without a password.
     pub fn shown(&self) -> String {
         connect::without_password(&self.url)
     }
@@ -101,7 +102,7 @@ impl PostgresSettings {
 
 /// The store in a PostgreSQL database.
 pub struct Postgres {
-    /// Where it is, without the password.
+    /// The address of the database, without the password.
     shown: String,
     pool: Pool,
     pulse: Arc<Pulse>,
@@ -143,21 +144,20 @@ impl Unmigrated {
         Ok(Self { settings, pool, sealed, made })
     }
 
-    /// Whether it holds no sealed value.
+    /// Whether the database holds no sealed value.
     pub(super) fn is_new(&self) -> bool {
         self.sealed.is_empty()
     }
 
-    /// Migrates the tables to this version; this process holds a lock meanwhile, so that of two instances that start one
-    /// migrates and the other one waits. Judges the sealed values first: a process that cannot use the store must not
-    /// change it.
+    /// Migrates the tables to this version, under a lock, so that of two instances that start at once one migrates and
+    /// the other waits. Judges the sealed values first: a process that cannot use the store must not change it.
     pub(super) async fn migrate(self, judge: Option<Judge>) -> Result<Postgres, StoreError> {
         let Self { settings, pool, sealed, made } = self;
         let unusable = |error: &dyn std::fmt::Display| connect::unusable(&settings.url, error);
         if let Some(judge) = judge.filter(|_| !sealed.is_empty() && made < MIGRATIONS.len()) {
             migrating::judge(Arc::new(judge), sealed).await.map_err(|why| unusable(&why))?;
         }
-        // On a connection without deadlines: one that waits for another instance's migration, or makes it.
+        // On a connection without deadlines, because a migration, or the wait for one by another instance, takes long.
         let mut connection = connect::alone(&settings).await?;
         migrate(&mut connection).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) => {
@@ -185,7 +185,7 @@ impl Postgres {
         Ok(self.pool.clone())
     }
 
-    /// A transaction that no other writer which reads first comes between.
+    /// A transaction under the lock of writers, so that no other one changes what it has read.
     async fn write(&self) -> Result<Writing, StoreError> {
         let mut transaction = self.pool()?.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITING).execute(&mut *transaction).await?;
@@ -208,7 +208,8 @@ impl Postgres {
         Ok(self.holder.known())
     }
 
-    /// The lock is a transaction's, because a session's would stay with the server's end of a pooler.
+    /// Takes the lock for a transaction: a lock for a session would stay with a connection that a pooler lends to other
+    /// clients.
     async fn keep_others_from_sealing(&self) -> Result<SealingLock, StoreError> {
         let mut transaction = self.pool()?.begin().await?;
         transaction.waits();
@@ -221,11 +222,11 @@ impl Postgres {
     }
 }
 
-/// Keeps others from sealing until it is dropped. The mutex makes it `Sync`; nothing locks it.
+/// Keeps other commands from sealing until it is dropped. The mutex is never locked; it only makes the value `Sync`.
 struct Sealing(#[allow(dead_code, reason = "the lock ends with the transaction")] std::sync::Mutex<Writing>);
 
-/// In one transaction, so that a pooler lends one connection for all of it. The statements that sqlx names for it are
-/// removed from that connection, which other clients use afterwards.
+/// Migrates in one transaction, so that a pooler lends one connection for all of it. Afterwards the prepared statements
+/// that sqlx has named on that connection are removed, because other clients use it next.
 async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
     let mut transaction = connection.begin().await?;
     transaction.execute("DEALLOCATE ALL").await?;

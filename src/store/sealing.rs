@@ -1,9 +1,9 @@
-//! Sealed values beside the grants, and the lock of those who seal.
+//! Sealed values outside of the grants, and the lock of commands that seal.
 
-/// A sealed value that is no grant's.
+/// A sealed value that belongs to no grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedSetting {
-    /// Its key, which is also what it is sealed for.
+    /// The setting's key, which is also the context of the seal.
     pub key: String,
     /// The sealed value.
     pub value: Vec<u8>,
@@ -15,7 +15,7 @@ pub struct SealingLock(
 );
 
 impl SealingLock {
-    /// `lock` is what a database keeps others away with, for as long as it lives.
+    /// `lock` is the lock of the database; it keeps other commands away until it is dropped.
     pub fn new(lock: impl Send + Sync + 'static) -> Self {
         Self(Box::new(lock))
     }

@@ -12,7 +12,7 @@ pub enum ShortLivedKind {
     Entrance,
     /// A session of the page.
     Session,
-    /// What the page says once.
+    /// A message that the page shows once.
     Said,
     /// A consent under way.
     Consent,
@@ -32,14 +32,14 @@ impl ShortLivedKind {
         }
     }
 
-    /// The most values at one time; beyond it the one that was used longest ago gives way.
+    /// The most values at one time; a further one replaces the value that was used longest ago.
     pub const fn most(self) -> u32 {
         match self {
             // More than the administrators of one installation.
             Self::Entrance => 32,
             Self::Session => 64,
             Self::Said => 256,
-            // Far more than people give.
+            // Far more consents than people give at one time.
             Self::Consent => 200,
         }
     }
@@ -50,7 +50,7 @@ impl ShortLivedKind {
 pub struct ShortLived {
     /// Its kind.
     pub kind: ShortLivedKind,
-    /// What it is found by: a hash of a token.
+    /// The key to find it by: a hash of a token.
     pub key: String,
     /// The value, sealed for [`ShortLived::context`].
     pub sealed: Vec<u8>,
@@ -61,7 +61,7 @@ pub struct ShortLived {
 }
 
 impl ShortLived {
-    /// What a value is sealed for.
+    /// The context that a value is sealed for.
     pub fn context(kind: ShortLivedKind, key: &str) -> String {
         format!("short_lived/{}/{key}", kind.name())
     }
@@ -80,7 +80,7 @@ pub trait ShortLivedStore: Send + Sync {
     /// The clock that all processes on the store go by: the clocks of machines may differ by minutes.
     async fn clock(&self) -> Result<OffsetDateTime, StoreError>;
 
-    /// Adds a value, and removes those that are over or too many.
+    /// Adds a value, and removes values that are over or too many.
     async fn keep_shortly(&self, value: &ShortLived, now: OffsetDateTime) -> Result<(), StoreError>;
 
     /// Removes the values that are over: one that holds a secret must not lie there until the next is added.

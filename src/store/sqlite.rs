@@ -4,8 +4,9 @@
 //! rotated refresh token needs. A busy timeout queues writers. Read-modify-write runs in `BEGIN IMMEDIATE`
 //! transactions, so that no reader has to become a writer later.
 //!
-//! The files in `store/sql` are compiled for SQLite and for PostgreSQL: a file that is read twice keeps plain sqlx calls,
-//! where generic code would need a page of bounds. What they need of a database is its module `dialect`.
+//! The files in `store/sql` are compiled twice, for SQLite and for PostgreSQL, so that they can use plain sqlx calls;
+//! generic code would need a page of trait bounds. The differences between the databases are in their modules
+//! `dialect`.
 
 #[path = "sql/accounts.rs"]
 mod accounts;
@@ -92,7 +93,7 @@ const MIGRATIONS: &[Statements] = &[
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reads run in parallel; more connections than this only cost threads.
 const CONNECTIONS: u32 = 4;
-/// The deadline of the waiting login or refresh comes first.
+/// Longer than any deadline of a login or refresh that waits for the connection.
 const CONNECTION_WAIT: Duration = Duration::from_secs(120);
 
 /// The store in a SQLite file.
@@ -110,7 +111,7 @@ struct Opened {
     pool: SqlitePool,
     looks: Looks,
     holders: Holders,
-    /// Never writes, so it notices the writes of all others
+    /// A connection that never writes, so that it notices the writes of all others
     /// ([`ChangeStore::changes`](super::ChangeStore::changes)).
     observer: Mutex<Option<SqliteConnection>>,
     /// The opened file.
@@ -327,7 +328,7 @@ mod tests {
         assert!(words.contains("another process") && words.contains("fuser -v store.sqlite"), "{words}");
     }
 
-    /// Gives an open store's disk room for so many more pages.
+    /// Gives an open store's disk room for `pages` more pages.
     async fn give_room(store: &Sqlite, pages: u32) {
         let pool = store.pool().unwrap();
         let options = (*pool.connect_options()).clone();

@@ -1,5 +1,5 @@
-//! The tables of a store as plain values, for moving a store into another database. What is sealed stays sealed: no
-//! value is looked into.
+//! The tables of a store as plain values, for moving a store into another database. Sealed values stay sealed, and no
+//! value is interpreted.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -155,10 +155,10 @@ pub const TABLES: &[Table] = &[
     },
 ];
 
-/// When to look at a grant again, which each database sets by itself when a row is written.
+/// The columns for the next look at a grant, which each database sets by itself when a row is written.
 const SET_BY_DATABASE: [&str; 2] = ["upkeep_at", "news_at"];
 
-/// What moves between two stores. Equal if all rows are.
+/// The content of a store, for a comparison after a move: two values are equal if all rows are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
     /// Accounts.
@@ -201,15 +201,15 @@ pub trait WholeStore: Send + Sync {
     /// Begins to fill a store, which must be empty.
     async fn fill(&self) -> Result<Box<dyn Filling>, StoreError>;
 
-    /// Makes every version of this program refuse this store from now on, with the name of the place that it was moved
-    /// to; so does every write of a process that has the store open. Fails, and changes nothing, if the store is no more
-    /// as it was `seen`, or a process that takes leases lives.
+    /// From now on every version of this program refuses this store and names the place `to` that it was moved to;
+    /// writes of processes that have the store open fail with the same words. Fails, and changes nothing, if the store
+    /// has changed since it was `seen`, or a process that takes leases lives.
     async fn mark_moved(&self, to: &str, seen: &Moved) -> Result<(), StoreError>;
 
     /// Whether a process that takes leases lives, such as `serve`.
     async fn is_in_use(&self) -> Result<bool, StoreError>;
 
-    /// Where it is, without a password.
+    /// The place of the store, without a password.
     fn place(&self) -> String;
 }
 

@@ -1,4 +1,4 @@
-//! The sealing keys that the running `serve` processes of a store have, as they tell each other.
+//! The sealing keys that the running `serve` processes of a store have, published by each process in the store.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 
-/// Reads the keys of this process again, and gives the name of their place and their names.
+/// Reads the keys of this process again, and returns where they are and their names.
 pub type KeyTeller = Arc<dyn Fn() -> (String, Vec<String>) + Send + Sync>;
 
 /// The keys of a running `serve`.
@@ -16,21 +16,20 @@ pub struct ToldKeys {
     pub place: String,
     /// The names of the keys.
     pub keys: Vec<String>,
-    /// Whether it has read them since it was asked.
+    /// Whether the process has read its keys since it was asked.
     pub has_looked: bool,
 }
 
-/// The keys of the processes on a store. Where all read the keys from one place, there is nothing to tell.
+/// The keys of the processes on a store. Where all processes read the keys from one place, the methods do nothing.
 #[async_trait]
 pub trait KeyTellingStore: Send + Sync {
-    /// From now on this process, a running `serve`, tells the others which keys it has. Where all processes of a store
-    /// read the keys from one place, there is nothing to tell.
+    /// From now on this process, a running `serve`, publishes the names of its keys.
     async fn tell_keys(&self, _keys: KeyTeller) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Which keys the living `serve` processes have that tell it. `asking` names a question: each process reads its keys
-    /// again when it first meets it.
+    /// The keys of the living `serve` processes that publish theirs. `asking` names a question: each process reads its
+    /// keys again when it first finds the question in the store.
     async fn ask_keys(&self, _asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
         Ok(Vec::new())
     }

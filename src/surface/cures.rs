@@ -1,4 +1,5 @@
-//! The cures of errors: only here a cure becomes a command. The commands print them as `hint:` lines.
+//! The cures of errors as texts with commands. The terminal prints them as `hint:` lines; the page has its own texts
+//! for what it offers as a button (`admin/page/remedies.rs`), and uses these for the rest.
 
 mod machine;
 mod moving;
@@ -204,7 +205,8 @@ fn of_grant(error: &Error) -> Vec<String> {
     }
 }
 
-/// What mends the trouble with a grant or a provider that an error is about, in the words of its line.
+/// The cure of the grant's or provider's trouble inside `error`, as a clause for the line of that error; `None` for
+/// other errors.
 pub(crate) fn mending(error: &Error) -> Option<String> {
     let cure = match error {
         Error::NoToken { account, grant, failure } | Error::NotRefreshed { account, grant, failure } => {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::times::rfc3339;
 use crate::store::TrailEntry;
 
-/// What was done, when and by whom.
+/// An entry: the deed, its time and its actor.
 #[derive(Serialize)]
 pub(crate) struct Event {
     pub(crate) at: Option<String>,

@@ -1,4 +1,4 @@
-//! Times in JSON, and what a person types as one.
+//! Times in JSON, and times as a person types them.
 
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;

@@ -1,6 +1,6 @@
 //! The server side of TLS: one configuration for the listeners of a protocol, one handshake for each connection.
 //!
-//! Choices and their reasons:
+//! The choices, and their reasons:
 //! * resumption downstream by stateless tickets (keys rotate every six hours, nothing is kept per
 //!   session) and a cache of 256 session ids for TLS 1.2 clients without tickets; a collector that
 //!   logs in each minute then costs no signature;
@@ -26,7 +26,7 @@ use super::identity::{Identity, Shown};
 use super::{AcceptError, Socket, crypto_provider, handshake};
 use crate::text::proxy_header;
 
-/// For old clients that know only session ids; one machine has fewer than 256 of them.
+/// The size of the cache for old clients that know only session ids; one machine has fewer than 256 of them.
 const REMEMBERED_SESSIONS: usize = 256;
 
 /// Accepts TLS connections of mail programs. Cheap to clone; clones share sessions.
@@ -75,7 +75,7 @@ impl Acceptor {
         if Arc::ptr_eq(&current.shown, &shown) {
             return Ok(current.config.clone());
         }
-        // Two handshakes may do this at once; sessions of one of them then cannot be resumed.
+        // Two handshakes may make a configuration at once; the sessions of one of them then cannot be resumed.
         let fresh = Current::new(shown, self.protocol)?;
         let config = fresh.config.clone();
         self.current.store(Arc::new(fresh));
@@ -119,7 +119,7 @@ pub enum FirstBytes {
 
 /// Enough bytes for the start of a PROXY protocol header, and for the longest HTTP method with its blank.
 const PEEKED: usize = 12;
-/// So many bytes of a header cannot be empty lines that a person types.
+/// The least bytes that show a PROXY protocol header: fewer may be empty lines that a person types.
 const PROXY_HEADER: usize = 5;
 
 impl FirstBytes {
@@ -137,11 +137,15 @@ impl FirstBytes {
         }
     }
 
-    /// Waits for the first bytes of `tcp` without taking them.
+    /// Waits for the first bytes of `tcp` without taking them. A reset before them is no byte, too: port scanners and
+    /// health checks end a connection so.
     pub async fn peek(tcp: &TcpStream) -> std::io::Result<Self> {
         let mut bytes = [0; PEEKED];
-        let length = tcp.peek(&mut bytes).await?;
-        Ok(Self::of(bytes.get(..length).unwrap_or_default()))
+        match tcp.peek(&mut bytes).await {
+            Ok(length) => Ok(Self::of(bytes.get(..length).unwrap_or_default())),
+            Err(error) if is_reset(&error) => Ok(Self::None),
+            Err(error) => Err(error),
+        }
     }
 
     fn expect_tls(self) -> Result<(), AcceptError> {
@@ -154,6 +158,11 @@ impl FirstBytes {
             Self::Text => Err(AcceptError::PlaintextClient),
         }
     }
+}
+
+fn is_reset(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe)
 }
 
 /// A method, a blank and a target. `GET NOOP` is IMAP with an unlucky tag, `GET /` is not.

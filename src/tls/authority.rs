@@ -82,12 +82,12 @@ impl Authority {
         Ok(authority)
     }
 
-    /// Whether `directory` has a CA, as far as this user can see.
+    /// Whether `directory` has a CA that this user can see.
     pub fn is_there(directory: &Path) -> bool {
         [certificate_path(directory), key_path(directory)].iter().any(|path| path.exists())
     }
 
-    /// Makes a new CA in place of the old one, whatever the old one's state (`certs renew-ca`).
+    /// Makes a new CA in place of the old one, even if the old one is damaged (`certs renew-ca`).
     ///
     /// Every client must be taught to trust the new `ca.pem`. A running `serve` starts to use it.
     pub fn renew(settings: &TlsSettings, now: OffsetDateTime) -> Result<Self, AuthorityError> {

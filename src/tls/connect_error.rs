@@ -1,7 +1,7 @@
 //! Why the TLS handshake with a provider failed, divided by the possible cure.
 //!
-//! Only a ClientHello was sent: no line of the mail protocol, no token. Text that a server chose (the names in its
-//! certificate) is escaped.
+//! Until then only a ClientHello was sent: no line of the mail protocol, no token. Text that a server chose (the names
+//! in its certificate) is escaped.
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! The client side of TLS: connections to providers, always verified.
 //!
-//! * Trusted are the machine's roots (rustls-platform-verifier) and the roots of `extra_ca`. On a machine without
-//!   a CA bundle a provider with `extra_ca` works; any other fails at its first connection, with a message that
+//! * A connector trusts the machine's roots (rustls-platform-verifier) and the roots of `extra_ca`. On a machine
+//!   without a CA bundle a provider with `extra_ca` works; any other fails at its first connection, with a message that
 //!   names the missing bundle.
 //! * The name that is checked and sent as SNI is the configured host, never one learnt on the way
 //!   (RFC 9525 §6.1).
@@ -9,8 +9,8 @@
 //!   no signature check and, in TLS 1.2, one round trip less.
 //! * ALPN `imap` is not offered. No mail program offers it, so no provider is tested with it, and
 //!   a front that shares its port with HTTPS may refuse what it does not know (RFC 7301 §3.2).
-//!   What it would guard against, being connected to another service of the same name, ends
-//!   before a token is sent, because that service gives no IMAP greeting.
+//!   ALPN would guard against a connection to another service of the same name; such a connection ends before a token
+//!   is sent in any case, because that service gives no IMAP greeting.
 
 use std::fmt;
 use std::io;
@@ -70,7 +70,7 @@ impl Connector {
         }
     }
 
-    /// The same trust for an HTTP client (`reqwest::ClientBuilder::tls_backend_preconfigured`).
+    /// A configuration with the same trust, for an HTTP client (`reqwest::ClientBuilder::tls_backend_preconfigured`).
     pub fn http_config(&self) -> ClientConfig {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];

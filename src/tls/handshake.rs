@@ -30,12 +30,11 @@ use super::session::{Established, Keys, Session};
 
 /// Handshake messages have a few KiB; a certificate chain has about a dozen.
 const READ_SIZE: usize = 4096;
-/// A server's handshake is never longer: rustls's own limit for one message, a certificate chain, and a record
-/// around it.
+/// The longest handshake of a server: rustls's own limit for one message (a certificate chain), and a record around it.
 const FROM_SERVER: usize = 96 * 1024;
-/// A client's handshake is never longer: its longest message, the hello, has less than 2 KiB, or less than 5 with
-/// the largest post-quantum key shares and an encrypted inner hello. Clients are strangers, so no more is kept of
-/// one (security row 38).
+/// The longest handshake of a client: its longest message, the hello, has less than 2 KiB, or less than 5 with the
+/// largest post-quantum key shares and an encrypted inner hello. Any host can connect, so no more is kept for one
+/// client (security row 38).
 const FROM_CLIENT: usize = 8 * 1024;
 /// The alert to a client with longer messages, before anything is encrypted: illegal_parameter.
 const TOO_LONG: [u8; 7] = [21, 3, 3, 0, 2, 2, 47];

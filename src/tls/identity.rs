@@ -28,7 +28,7 @@ use super::own::{self, OwnCertificateError};
 /// session; a check costs four `stat` calls.
 const LOOK_EVERY: StdDuration = StdDuration::from_secs(5);
 
-/// A new CA means work at every client, so the warning comes two months ahead.
+/// How long before the CA's end the warning begins: a new CA means work at every client.
 const CA_EXPIRES_SOON: Duration = Duration::days(60);
 
 /// The certificates in use; shared by all listeners.
@@ -47,7 +47,7 @@ struct State {
     warnings: Vec<IdentityWarning>,
 }
 
-/// What the certificates were loaded from.
+/// The files and the text that the certificates were loaded from.
 #[derive(PartialEq, Eq)]
 struct Stamps {
     files: Vec<Stamp>,
@@ -173,8 +173,8 @@ struct Loaded {
     look_again_at: OffsetDateTime,
 }
 
-/// Loads until the files are the same before and after. They change when this process makes them, or while another
-/// one writes them.
+/// Repeats the load until the files are the same before and after it: they change when this process makes them, or
+/// while another one writes them.
 fn load_steadily(settings: &TlsSettings, now: OffsetDateTime) -> Result<(Loaded, Stamps), IdentityError> {
     let mut before = stamps(settings);
     for _ in 0..2 {

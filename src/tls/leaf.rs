@@ -25,7 +25,7 @@ use super::names::HostNames;
 use super::{crypto_provider, metadata};
 use crate::files;
 
-/// Counted from the day before it is made; the strictest client accepts 398 days.
+/// The life of a leaf, counted from the day before it is made; the strictest client accepts 398 days.
 const LIFETIME: Duration = Duration::days(397);
 
 /// The kind of key of a leaf.
@@ -65,7 +65,8 @@ impl KeyKind {
 #[derive(Debug)]
 pub(super) struct Leaf {
     pub(super) key: Arc<CertifiedKey>,
-    /// When a third of its life is left; `None` if a new leaf would end at the same time, with the CA.
+    /// When to renew the leaf: when a third of its life is left; `None` if a new leaf would end at the same time, with
+    /// the CA.
     pub(super) renew_at: Option<OffsetDateTime>,
 }
 

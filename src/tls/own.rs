@@ -19,7 +19,8 @@ use zeroize::Zeroizing;
 use super::crypto_provider;
 use crate::secret::FileAccess;
 
-/// Programs that renew certificates by a timer do it weeks earlier, so this late the renewal has failed.
+/// How long before the end the warning begins. Programs that renew certificates by a timer do it weeks earlier, so by
+/// then the renewal has failed.
 const EXPIRES_SOON: Duration = Duration::days(14);
 
 /// The pair, and warnings about it for the administrator.

@@ -72,7 +72,7 @@ pub(super) struct Session {
     received: Vec<u8>,
     /// Opened bytes that were not read yet; they may hold a password.
     opened: Zeroizing<Vec<u8>>,
-    /// The most bytes of these two before a read.
+    /// The most bytes that `received` and `opened` may hold together before a read.
     may_hold: usize,
     unsent: Vec<u8>,
     sent: usize,

@@ -16,7 +16,8 @@ use rustls::pki_types::ServerName;
 /// With each ticket's certificate chain (5 KiB), this takes a quarter of a MiB for each provider.
 const TICKETS: usize = 64;
 
-/// A provider has a few names; rustls counts eight for each.
+/// The number of sessions for rustls's own store: a provider has a few names, and rustls counts eight sessions for
+/// each.
 const REMEMBERED: usize = 8 * 16;
 
 /// The sessions of one connector, newest last. They hold key material and never leave memory.

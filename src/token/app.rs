@@ -3,7 +3,7 @@
 //!
 //! There is one request at a time for a mailbox; other logins to the mailbox wait for its result. These
 //! requests rotate no refresh token, so a client's hang-up may cancel one; the next login sends another.
-//! After a failure the mailbox is not asked for again for a minute.
+//! After a failure at the provider the mailbox is not asked for again for a minute.
 
 use std::sync::Arc;
 
@@ -80,7 +80,8 @@ async fn token_of(
         Err(error) => {
             let failure = TokenFailure::of(&error);
             tracing::warn!(mailbox = %one_line(mailbox), provider = %one_line(&grant.provider), "no token: {error}");
-            entry.failed = Some((failure.clone(), now));
+            // A fault in a file of this machine costs the provider nothing, and the file may be renewed at any moment.
+            entry.failed = (!error.is_local()).then(|| (failure.clone(), now));
             Err(failure)
         }
     }

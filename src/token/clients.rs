@@ -12,7 +12,7 @@ use crate::oauth;
 /// All clients, by provider name.
 pub(super) struct Clients {
     by_provider: HashMap<String, Arc<ProviderClient>>,
-    /// By address. An endpoint keeps its circuit when the configuration is replaced.
+    /// The endpoints by address. An endpoint keeps its circuit when the configuration is replaced.
     endpoints: HashMap<String, Arc<TokenEndpoint>>,
     /// When this configuration came into force.
     pub(super) since: OffsetDateTime,

@@ -3,8 +3,8 @@
 //! The number of concurrent requests is limited, so that ten thousand logins after an outage do not reach the
 //! endpoint at once. A circuit opens after a few failures in a row that concern no single grant (no
 //! connection, 5xx, a web page): no request is sent for a while, then a single one probes the endpoint, and
-//! its success closes the circuit. `Retry-After` with 429 or 503 opens it immediately. Waiting here changes
-//! no grant's row.
+//! its success closes the circuit. `Retry-After` with 429 or 503 opens the circuit immediately. A wait for the endpoint
+//! changes no grant's row.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -97,6 +97,10 @@ impl Circuit {
 impl RequestPermit<'_> {
     /// Records the outcome of the request; no error means that it brought a token.
     pub(super) fn report(self, error: Option<&TokenError>) {
+        // Nothing was sent, so the endpoint's state is as unknown as before.
+        if error.is_some_and(TokenError::is_local) {
+            return;
+        }
         let mut circuit = self.endpoint.circuit();
         match error.and_then(trouble_of_all) {
             None => *circuit = Circuit { probing: circuit.probing, ..Circuit::default() },
@@ -204,7 +208,7 @@ mod tests {
         }
     }
 
-    /// An OAuth error is such an answer, whatever its HTTP status.
+    /// An OAuth error closes the circuit, with any HTTP status.
     #[tokio::test]
     async fn what_is_about_one_grant_opens_nothing() {
         let endpoint = TokenEndpoint::new("Acme".into(), Clock::default());

@@ -1,4 +1,4 @@
-//! Why a login gets no access token. The variants follow what the mail program is told.
+//! Why a login gets no access token. Each variant leads to another answer to the mail program.
 
 use time::Duration;
 
@@ -35,8 +35,7 @@ impl TokenFailure {
         }
     }
 
-    /// Whether the failure lasts until the account's owner acts. Others pass, or the administrator fixes
-    /// them.
+    /// Whether the failure lasts until the account's owner acts. Other failures pass, or the administrator fixes them.
     pub fn needs_person(&self) -> bool {
         matches!(self, Self::NeedsAuthorization { .. } | Self::Misconfigured { .. })
     }

@@ -14,8 +14,8 @@ use crate::store::Id;
 /// How often a login looks whether a refresh has given back its lease.
 const LANDED_POLL: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// The result of a refresh, for all that wait; `None` if its task ended without one. Those that wait go on in the order in
-/// which they came.
+/// The result of a refresh, for all logins that wait; `None` if its task ended without one. The logins go on in the
+/// order in which they came.
 pub(super) type Flight = Arc<SetOnce<Option<Fetched>>>;
 
 /// What the caller needs from the refresh that it joins.
@@ -48,7 +48,8 @@ impl Inner {
             let has_landed = flight.initialized();
             match (flight.wait().await.clone(), &wanted) {
                 (None, _) => return Err(TokenFailure::internal()),
-                // It only gives back its lease now, and its token is not of this moment. A failure is: the store is away.
+                // This flight has its token already and only gives back its lease: wait for its end, then start a new
+                // one. A failure, however, is current: the store is away.
                 (Some(Ok(_)), _) if has_landed => tokio::time::sleep(LANDED_POLL).await,
                 // A flight that began before the refusal brought the refused token again: try once more. A
                 // flight that this caller started is final, because a provider may return the same token
@@ -73,7 +74,8 @@ impl Inner {
                 let held = AtomicBool::new(false);
                 landing.outcome = Some(refresh::refresh(&inner, &grant, &wanted, &held).await);
                 if held.into_inner() {
-                    // The flight stays in the map, so that no other one takes the lease that this one gives back.
+                    // The flight stays in the map until its lease is given back, so that no other flight of this
+                    // process takes the lease in between.
                     landing.tell();
                     lease::give_back(&inner, &grant).await;
                 }
@@ -85,7 +87,7 @@ impl Inner {
     }
 }
 
-/// Removes a flight from the map and tells its outcome, however its task ends.
+/// Removes a flight from the map and publishes its outcome, also when its task panics.
 struct Landing<'a> {
     inner: &'a Inner,
     grant: &'a Id,
@@ -94,7 +96,7 @@ struct Landing<'a> {
 }
 
 impl Landing<'_> {
-    /// Tells the outcome; a second time changes nothing.
+    /// Publishes the outcome; a second call changes nothing.
     fn tell(&mut self) {
         let _ = self.flight.set(self.outcome.take());
         self.inner.landed.notify_waiters();

@@ -3,9 +3,9 @@
 //! The rotated refresh token is on disk before the access token that came with it is used. If that write fails, it is
 //! repeated for as long as this process lives, because only this process's memory holds the new token.
 //!
-//! The keys may rotate while a write waits, where machines share the store. So the tokens are sealed again for a row that
-//! has changed, with the key of that row; and a row that does not open here says nothing of what is in it, so that the
-//! tokens stay in memory until the keys of this machine open it.
+//! Where machines share the store, the keys may rotate while a write waits. So for a row that has changed, the tokens
+//! are sealed again, with the key of that row. If this machine's keys cannot open the row, this process cannot know
+//! whether the row is newer; then the tokens stay in memory until the keys open it.
 
 use std::sync::Arc;
 
@@ -49,7 +49,8 @@ pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::Gra
             Err(StoreError::Conflict) => match newer(inner, &grant.id, &spent).await {
                 // Only bookkeeping changed the row; the refresh token is still the one that was spent.
                 Ok(Newer::Same(newer)) => {
-                    // Another process took this one for dead, and has perhaps spent the token again: a refusal will say so.
+                    // Another process took this one for dead, and has perhaps spent the token again; a later refusal
+                    // will name that cause.
                     overtaken = newer.interrupted_at;
                     grant = *newer;
                     sealed = seal_for(inner, &grant, &tokens).await?;
@@ -70,10 +71,10 @@ pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::Gra
     }
 }
 
-/// The right that the request used.
+/// The right that the request used: a person's refresh token, or an application's key.
 struct Spent {
     right: Right,
-    /// Opened at once: the key that sealed it may be gone from this machine when the row is compared with it.
+    /// Opened at once: when the row is compared with it, the key that sealed it may be gone from this machine.
     refresh_token: Option<Secret>,
 }
 
@@ -89,11 +90,11 @@ impl Spent {
     }
 }
 
-/// What the row of a grant holds that another process has changed.
+/// The state of a row that another process has changed.
 enum Newer {
-    /// The right that was spent.
+    /// The row still holds the right that was spent.
     Same(Box<Grant>),
-    /// Another right, or there is no row any more.
+    /// The row holds another right, or is gone.
     Other(Option<Box<Grant>>),
 }
 
@@ -158,8 +159,8 @@ struct SealedTokens {
     refresh: Option<Vec<u8>>,
 }
 
-/// Seals the tokens for the row that `grant` is. A person's row was opened under the lease, which tells the key in force;
-/// an application's may hold nothing sealed, so there the store is asked.
+/// Seals the tokens for the row `grant`. A person's row was opened under the lease, so the key that sealed it is the
+/// key in force. An application's row may hold nothing sealed, so there the store is asked for the key in force.
 async fn seal_for(
     inner: &Inner,
     grant: &Grant,

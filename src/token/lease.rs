@@ -1,8 +1,9 @@
 //! This process's right to refresh one grant: the store's lease, from its taking to its end.
 //!
-//! Two things can end it early. A process that is suspended counts as dead after a while, and another one takes its lease; so a
-//! lease that was taken long ago is taken again before the provider is asked. And where the store does not answer, the lease may
-//! stay in the row; so it is given back until the store says that it is free, because no other process takes it from a living one.
+//! Two things can go wrong. First, a process that is suspended counts as dead after a while, and another process takes
+//! its lease; so a lease that was taken long ago is taken again before the provider is asked. Second, if the store does
+//! not answer, the lease may stay in the row, and no other process takes it from a living one; so the release is
+//! repeated until the store confirms it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,8 +16,9 @@ use crate::store::{Id, StoreError};
 /// How long to wait for a lease whose holder is alive: a holder that was suspended, or whose disk is full,
 /// may have a rotated refresh token in memory. The lease of a dead process is taken over at once.
 const LEASE: Duration = Duration::hours(1);
-/// A lease that is older when the provider is asked may be another process's. The last sign of life is up to 10 s older, a
-/// connection to the provider takes up to 10 s, and after 30 s without a sign the process counts as dead.
+/// A lease older than this may belong to another process by the time the provider is asked: the last sign of life is up
+/// to 10 s older than the lease, a connection to the provider takes up to 10 s, and after 30 s without a sign the
+/// process counts as dead.
 const SURE_FOR: Duration = Duration::seconds(8);
 /// The longest pause between two tries while the store cannot be written.
 pub(super) const LONGEST_STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -28,12 +30,12 @@ const LONGEST_RELEASE_PAUSE: std::time::Duration = std::time::Duration::from_sec
 pub(super) struct Lease<'a> {
     pub(super) inner: &'a Inner,
     id: &'a Id,
-    /// The store's epoch when it was taken.
+    /// The store's epoch when the lease was taken.
     pub(super) epoch: u64,
-    /// When it was asked for, by both clocks: the monotonic one stands still while a machine is suspended.
+    /// When the lease was asked for, by both clocks: the monotonic one stands still while a machine is suspended.
     began: Instant,
     now: OffsetDateTime,
-    /// Whether it may be in the row.
+    /// Whether the lease may be in the row.
     held: &'a AtomicBool,
 }
 
@@ -44,22 +46,22 @@ impl<'a> Lease<'a> {
         Self { inner, id, epoch: inner.store.epoch(), began, now, held }
     }
 
-    /// Takes it; false if another process has it.
+    /// Takes the lease; false if another process has it.
     pub(super) async fn take(&self) -> Result<bool, StoreError> {
-        // If there is no answer, it may be taken.
+        // If no answer comes, the lease may be taken nevertheless.
         self.held.store(true, Ordering::Relaxed);
         let taken = self.inner.store.take_lease(self.id, self.now, self.now.saturating_add(LEASE)).await?;
         self.held.store(taken, Ordering::Relaxed);
         Ok(taken)
     }
 
-    /// Whether another process may have it by now.
+    /// Whether another process may have the lease by now.
     pub(super) fn is_old(&self) -> bool {
         let passed = (self.inner.clock.now() - self.now).abs();
         passed > SURE_FOR || self.began.elapsed() > SURE_FOR
     }
 
-    /// Releases it without a change to the row.
+    /// Releases the lease without another change to the row.
     pub(super) async fn release(&self) {
         match self.inner.store.release_lease(self.id).await {
             Ok(()) => self.is_over(),
@@ -67,14 +69,14 @@ impl<'a> Lease<'a> {
         }
     }
 
-    /// A write has released it.
+    /// A write to the row has released the lease.
     pub(super) fn is_over(&self) {
         self.held.store(false, Ordering::Relaxed);
     }
 }
 
-/// Releases a lease that the store did not let go of, as often as that takes: while this process lives, no other process
-/// takes the lease, and its logins would wait for [`LEASE`].
+/// Releases a lease that may still be in the row, and repeats that until the store confirms it: while this process
+/// lives, no other process takes the lease, so the grant's logins there would wait for [`LEASE`].
 pub(super) async fn give_back(inner: &Inner, id: &Id) {
     let mut pause = std::time::Duration::from_secs(1);
     while let Err(error) = inner.store.release_lease(id).await {

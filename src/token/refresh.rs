@@ -19,9 +19,9 @@ use crate::text::{one_line, utc};
 
 /// How often the row is read while another process refreshes the grant.
 const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
-/// A refused grant is not tried again earlier. It is tried again at all because the provider may have erred.
+/// The pause before a refused grant is tried again. It is tried at all because the provider may have erred.
 const REFUSED_GRANT_PAUSE: Duration = Duration::hours(1);
-/// A misconfigured client is not tried again earlier, unless the configuration is loaded again.
+/// The pause before a misconfigured client is tried again, unless the configuration is loaded again.
 const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 
 /// Returns the `wanted` token of the grant: from the row where another process has stored it, else by a
@@ -49,7 +49,8 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
         }
         // Before this process got the lease, another one may have stored the token or recorded a failure.
         let grant = match look(inner, id, wanted).await {
-            // A consent frees the lease, and another process may have taken it for the token that this one has just read.
+            // A consent frees the lease. Another process may have taken the lease since, to spend the refresh token
+            // that this process has just read.
             Ok(Seen::Lacking(newer)) if newer.revision != grant.revision || lease.is_old() => {
                 lease.release().await;
                 continue;
@@ -81,7 +82,7 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
     }
 }
 
-/// What the row holds.
+/// What a look at the row has found.
 enum Seen {
     /// The wanted token.
     Met(Arc<AccessToken>),
@@ -101,7 +102,7 @@ async fn look(inner: &Inner, id: &Id, wanted: &Wanted) -> Result<Seen, TokenFail
     }
 }
 
-/// Asks the provider. The outer error is local, the inner one is the provider's.
+/// Asks the provider. The outer error is of this machine, the inner one of the provider.
 async fn ask(
     inner: &Inner,
     client: &oauth::Client,
@@ -148,6 +149,8 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
         TokenError::NeedsAdministrator(_) if error.awaits_consent() => {
             (GrantState::WaitingForAdministrator, MISCONFIGURED_PAUSE)
         }
+        // Nothing was sent. Another program may renew the file at any moment, so the next login reads it again.
+        _ if error.is_local() => (GrantState::Misconfigured, Duration::ZERO),
         TokenError::NeedsAdministrator(_) => (GrantState::Misconfigured, MISCONFIGURED_PAUSE),
         TokenError::Passing { retry_after, .. } => {
             let asked = retry_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or(Duration::ZERO);
@@ -156,7 +159,7 @@ async fn note(lease: &Lease<'_>, mut grant: Grant, error: &TokenError) -> TokenF
     };
     tracing::warn!(owner = %one_line(&grant.owner), provider = %one_line(&grant.provider), state = state.name(), "no token: {}", trouble.cause);
     grant.state = state;
-    grant.retry_at = Some(now.saturating_add(pause));
+    grant.retry_at = (pause > Duration::ZERO).then(|| now.saturating_add(pause));
     grant.trouble = Some(trouble);
     match lease.inner.store.update_grant(&grant).await {
         Ok(_) => lease.is_over(),

@@ -192,7 +192,7 @@ fn due(
             }
         }
     };
-    Some(pause_until(grant.retry_at, now).map_or(at, |retry_at| at.max(retry_at)))
+    Some(pause_until(grant.failed_at, grant.retry_at, now).map_or(at, |retry_at| at.max(retry_at)))
 }
 
 /// `at`, or long ago where `at` lies in the future. A wrong clock wrote such a date; the grant is then due at

@@ -77,7 +77,7 @@ impl DialError {
         match self {
             Self::NoServer { .. } => false,
             Self::Resolve { .. } | Self::Connect { .. } | Self::Proxy { .. } => true,
-            // As after TLS: judged by the code that the client is told.
+            // Judged by the code that the client will get, like a refusal after TLS.
             Self::BeginTls { refusal, .. } => {
                 matches!(
                     refusal.denial().code,

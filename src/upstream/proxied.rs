@@ -17,8 +17,9 @@ use crate::config::{Endpoint, NetworkProxy, ProxyKind};
 
 /// Proxies answer with some hundred bytes.
 const LONGEST_ANSWER: usize = 8 * 1024;
-/// A proxy answers when its own connection is established or has failed. A login has 45 seconds in all, and a
-/// check 20 for this step.
+/// A proxy answers when its own connection is established or has failed. This is less than the time that a login has
+/// for the whole sign-in (three quarters of `limits.login_seconds`, by default 45 s), and less than the 20 s of this
+/// step in a check.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why a proxy gave no connection.
@@ -39,7 +40,7 @@ pub enum ProxyError {
     /// The proxy could not reach the server.
     #[error("it does not reach the server ({0})")]
     Unreached(String),
-    /// The answer is not that of a proxy of this kind.
+    /// The answer does not follow the protocol of `network.proxy`.
     #[error("its answer is not that of such a proxy")]
     Garbage,
 }

@@ -84,7 +84,7 @@ impl Site {
         self.home.path().join("state")
     }
 
-    /// Sends a statement to the store, as no command would; how many rows it changed.
+    /// Changes the store with a statement that no command would send. Returns the number of changed rows.
     pub async fn tamper(&self, sql: &str, values: &[&str]) -> u64 {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.state().join("store.sqlite"));
         let mut store = options.busy_timeout(sandbox::PATIENCE).connect().await.unwrap();
@@ -129,7 +129,7 @@ impl Site {
         Ran::of(self.command(words).output().await.unwrap())
     }
 
-    /// Runs a command that is told of no configuration: it looks for one below the site's home.
+    /// Runs a command without `--config`: it looks for a configuration below the site's home.
     pub async fn run_by_default_configuration(&self, words: &[&str]) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imap-oauth-proxy"));
         command

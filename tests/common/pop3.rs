@@ -27,7 +27,7 @@ impl Serving {
         client
     }
 
-    /// The same, logged in with `settings` (the JSON of `authorize`).
+    /// A connection to the POP3 listener under TLS, logged in with `settings` (the JSON of `authorize`).
     pub async fn pop3_as(&self, settings: &Value) -> Client {
         let mut client = self.pop3().await;
         let answer = log_in(&mut client, settings).await;

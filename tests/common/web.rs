@@ -46,7 +46,7 @@ impl Answer {
         self
     }
 
-    /// What is between `before` and `after`, for the first time.
+    /// The first text between `before` and `after`.
     #[track_caller]
     pub fn between(&self, before: &str, after: &str) -> String {
         let found = self.body.split_once(before).and_then(|(_, rest)| rest.split_once(after));
@@ -59,7 +59,7 @@ pub async fn ask(address: &str, request: &str) -> Answer {
     answer_over(TcpStream::connect(address).await.unwrap(), request).await
 }
 
-/// The same over a Unix socket.
+/// The whole answer to a request over a Unix socket.
 pub async fn ask_at(socket: &std::path::Path, request: &str) -> Answer {
     answer_over(tokio::net::UnixStream::connect(socket).await.unwrap(), request).await
 }
@@ -110,7 +110,7 @@ impl Browser {
         Self { address: base.strip_prefix("http://").unwrap().to_owned(), cookie: None, token: String::new() }
     }
 
-    /// A browser that has come in by the command.
+    /// A browser with a session from `admin open`.
     pub async fn enter(site: &Site, serving: &Serving) -> Self {
         let mut browser = Self::new(serving);
         let path = entrance(site).await;

@@ -1,4 +1,4 @@
-//! Rotations of the keys while other machines are in the middle of something.
+//! Rotations of the keys during a consent, a refresh or a start on another machine.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -89,7 +89,7 @@ async fn a_rotated_token_is_kept_while_its_row_has_a_key_that_is_not_here_yet() 
     site.sandbox.controls().next_token(TokenFault::Hold(gate.clone()));
     let mut waiting = begin_to_log_in(&other, &settings).await;
     gate.arrived(1).await;
-    // The rotation takes the instance for dead.
+    // As if the rotation had found the instance dead:
     let sql = "UPDATE grants SET lease_holder = NULL, lease_until = NULL";
     assert_eq!(Server::shared().run(&machines.url, sql).await, 1);
     rotated(&machines).await;

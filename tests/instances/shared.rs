@@ -1,4 +1,4 @@
-//! What lies in the store so that every instance has it: keys, the CA, sessions of the page, consents under way.
+//! Data in the store that every instance uses: keys, the CA, sessions of the page, consents under way.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,7 +71,7 @@ async fn keys_rotate_once_each_living_instance_has_the_new_key_and_no_login_fail
     copy_key(&machines);
     refreshed_by_either().await;
 
-    // An instance that was away meanwhile.
+    // The other instance does not run during the rotation.
     other.stop().await;
     std::fs::write(&copy, first_copy).unwrap();
     let ran = machines.run_on_other(&["serve"]).await;
@@ -309,8 +309,8 @@ async fn a_reload_without_the_own_certificate_keeps_it_until_the_restart() {
     assert!(!site.state().join("ca.key").exists(), "the restart makes the CA of the store");
 }
 
-/// Two machines, whose page people reach through a balancer; Alice's settings, and a person whose browser it leads to the
-/// first one.
+/// Two machines behind a load balancer, Alice's settings, and a person whose browser the balancer sends to the first
+/// machine.
 struct Balanced {
     machines: Machines,
     settings: Value,
@@ -348,7 +348,7 @@ impl Balanced {
         Self { machines: Machines { site, url, other }, settings, sockets, person }
     }
 
-    /// From now on the balancer leads the person to that machine.
+    /// From now on the balancer sends the person to `machine`.
     fn lead_to(&mut self, machine: usize) {
         self.person.through = Some(self.sockets[machine].clone());
     }

@@ -1,4 +1,4 @@
-//! What is counted on one instance counts on all, and sessions of all are listed and closed.
+//! Counts of one instance apply on all instances, and the sessions of all instances are listed and closed.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ impl Machines {
         Server::shared().run(&self.url, sql).await
     }
 
-    /// Waits until a query finds so many rows.
+    /// Waits until a query finds `rows` rows.
     async fn finds(&self, rows: u64, sql: &str) {
         let looking = async {
             while self.rows(sql).await != rows {
@@ -37,7 +37,7 @@ impl Machines {
         within(sql, looking).await;
     }
 
-    /// Half a minute passes after the last sign of life of the instances in process `pid`.
+    /// Moves the last signs of life of process `pid` half a minute back, so that it counts as dead.
     async fn are_silent(&self, pid: u32) {
         let sql = format!(
             "UPDATE holders SET seen = seen - interval '31 s' WHERE name IN \
@@ -54,7 +54,8 @@ impl Machines {
     }
 }
 
-/// Tries to fetch mail until the answer begins with `answer`; what is let in before says goodbye.
+/// Logs in to fetch mail, again and again, until the answer begins with `answer`. A session with another answer is
+/// ended.
 async fn fetches_until(serving: &Serving, settings: &Value, answer: &str) -> pop3::Client {
     let trying = async {
         loop {
@@ -138,7 +139,7 @@ async fn security_row_29_an_attacker_who_spreads_over_instances_has_one_budget()
     machines
         .finds(1, "SELECT 1 FROM failed_logins WHERE tier = 1 AND full_at > now() + interval '200 s'")
         .await;
-    // The other instance knows within a second or two, in which it allows one or two.
+    // The other instance learns of it within two seconds, and until then allows one or two attempts.
     let mut free = 0;
     while guess(&other).await.refused_with("AUTHENTICATIONFAILED") {
         free += 1;
@@ -221,7 +222,7 @@ async fn sessions_are_those_of_this_machine_while_the_database_is_away() {
     is_told_goodbye(&mut session).await;
 }
 
-/// What instances tell each other.
+/// The tables in which instances publish their counts and sessions.
 const TOLD: [&str; 4] = ["gate_counts", "failed_logins", "instance_questions", "instance_answers"];
 
 #[tokio::test]
@@ -249,7 +250,7 @@ async fn an_instance_alone_writes_nothing_for_others_at_a_login_and_one_beside_a
         let mut client = one.log_in(&settings).await;
         assert!(client.command("LOGOUT").await.is_ok());
     }
-    // The last logins are written a second later, and so would the rest be.
+    // The times of the last logins are written a second later. The counts would be written with them.
     machines.finds(1, "SELECT 1 FROM passwords WHERE last_used_at IS NOT NULL").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(machines.rows("SELECT 1 FROM written").await, 0);

@@ -1,6 +1,7 @@
 //! A PostgreSQL server of the tests' own, from Debian's package, on a Unix socket in a directory of its own.
 //!
-//! It ends with the process that started it, however that ends: its shell waits for the end of its standard input.
+//! The server ends with the process that started it, even if that process is killed: the server's shell waits for the
+//! end of its standard input, and then stops it.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
@@ -64,7 +65,7 @@ impl Server {
         SERVER.get_or_init(Self::start)
     }
 
-    /// Starts a server of the caller's own.
+    /// Starts a server for the caller alone.
     pub(crate) fn start() -> Self {
         // The path of a socket has a hundred bytes at most.
         let directory = tempfile::Builder::new().prefix("pg-").tempdir_in("/tmp").unwrap().keep();
@@ -105,23 +106,23 @@ impl Server {
         self.tell("stop");
     }
 
-    /// Starts it again, which recovers what was committed.
+    /// Starts the server again; it recovers all that was committed.
     pub(crate) fn start_again(&self) {
         self.tell("start");
     }
 
-    /// From now on it answers nothing, and closes nothing.
+    /// From now on the server neither answers nor closes a connection.
     pub(crate) fn freeze(&self) {
         self.tell("STOP");
     }
 
-    /// It goes on where it was.
+    /// Continues after [`Self::freeze`].
     pub(crate) fn thaw(&self) {
         self.tell("CONT");
     }
 
-    /// Starts it again with TLS and passwords at an address of 127/8 of its own, which it returns. Its certificate is for
-    /// that address, by an authority of its own, whose file is returned.
+    /// Starts the server again with TLS and passwords at an own address of 127.0.0.0/8. Returns that address, and the
+    /// file of the CA that signed the server's certificate for it.
     pub(crate) async fn with_tls(&self, password: &str) -> (String, String) {
         let [_, a, b, c] = std::process::id().to_be_bytes();
         let address = format!("127.{}.{b}.{c}", 64 + a % 128);
@@ -174,12 +175,12 @@ impl Server {
         self.tell("promote");
     }
 
-    /// The URL of a database at the server that is in force.
+    /// The URL of a database; it leads to the server first, and to the standby after [`Self::fail_over`].
     pub(crate) fn moving_url(&self, database: &str) -> String {
         format!("postgres://proxy@{}%2Fnow/{database}", self.directory.replace('/', "%2F"))
     }
 
-    /// Starts PgBouncer before the server; `mode` is `transaction` or `session`.
+    /// Starts PgBouncer in front of the server; `mode` is `transaction` or `session`.
     pub(crate) fn add_pooler(&self, mode: &str) {
         let directory = &self.directory;
         std::fs::create_dir(format!("{directory}/b")).unwrap();

@@ -4,6 +4,7 @@ import hashlib
 import poplib
 import unittest
 
+from fetchers import fetchmail
 from world import ALICE, BehindAProxy, message
 
 # The longest line that poplib reads.
@@ -164,12 +165,21 @@ class Troubles(Fetching):
         self.addCleanup(self.oidc.up)
         # The access token in memory still looks valid, but Dovecot refuses it.
         self.assert_fetching_refused(password, "-ERR [SYS/TEMP] ")
+        self.assert_fetchmail_ends_with(fetchmail.BUSY, password)
 
     def test_a_provider_that_is_down_is_temporary(self):
         password = self.authorize_and_serve()
         self.dovecot.stop()
         self.addCleanup(self.dovecot.start)
         self.assert_fetching_refused(password, "-ERR [SYS/TEMP] ")
+        # fetchmail mails its user about a password that it takes for wrong, and not about a busy server.
+        self.assert_fetchmail_ends_with(fetchmail.BUSY, password)
+        self.assert_fetchmail_ends_with(fetchmail.WRONG_PASSWORD, "wrong")
+
+    def assert_fetchmail_ends_with(self, wanted, password):
+        host, port, ca = self.proxy.host, self.proxy.pop3["tls"], self.proxy.ca
+        code, words = fetchmail.ends_with(self, host, port, ALICE, password, ca)
+        self.assertEqual(code, wanted, words)
 
 
 class Proofs(Fetching):

@@ -13,7 +13,7 @@ use crate::world::World;
 /// The longest pause that a row may ask for: `LONGEST_PAUSE` of `token.rs`.
 const LONGEST_PAUSE: Duration = Duration::hours(25);
 
-/// Who has a lease.
+/// The process that has a lease, and until when.
 pub(crate) struct Holding {
     pub(crate) holder: String,
     /// By the clock of the database.
@@ -56,7 +56,7 @@ impl Audit {
         self.seen.insert(name.to_owned(), now);
     }
 
-    /// A lease is taken: its holder of before must have released it, be dead, or have had it too long.
+    /// A lease is taken. Its previous holder must have released it, be dead, or have kept it past its end.
     pub(crate) fn takes(&mut self, grant: &Id, new: Holding, now: OffsetDateTime) {
         if let Some(old) = self.leases.get(grant).filter(|old| old.holder != new.holder) {
             let silent = self.seen.get(&old.holder).map(|seen| now - *seen);

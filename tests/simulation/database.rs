@@ -21,7 +21,7 @@ use crate::process::Process;
 use crate::provider::RefreshToken;
 use crate::world::World;
 
-/// Without a sign for so many seconds a holder is dead: `store/postgres/holder.rs`.
+/// A holder without a sign of life for this many seconds is dead: `store/postgres/holder.rs`.
 pub(crate) const DEAD_AFTER: i64 = 30;
 /// As in `store/sql/grants.rs`.
 const TOO_LATE: time::Duration = time::Duration::days(2);
@@ -38,9 +38,9 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Up,
-    /// It does not answer until then.
+    /// The server does not answer before this time.
     Away(Instant),
-    /// It reads, and takes no writes until then.
+    /// The server answers reads, and refuses writes before this time.
     Standby(Instant),
 }
 
@@ -92,7 +92,7 @@ impl Database {
         self.accounts.insert(fold(name).as_str().to_owned(), account);
     }
 
-    /// The server is away for a while, and is perhaps another one after that, whose clock differs.
+    /// The server is away for a while. After a failover it is another server, with another clock.
     pub(crate) fn goes_away(&mut self, time: Duration) {
         self.world.log(format_args!("the database is away for {} ms", time.as_millis()));
         self.world.count("database away");
@@ -106,7 +106,7 @@ impl Database {
         (self.mode, self.off) = (Mode::Standby(Instant::now() + time), off);
     }
 
-    /// Whether `process` reaches a server that does this.
+    /// Whether `process` reaches the server, and whether the server takes writes if `writes`.
     pub(crate) fn reach(&self, process: &Process, writes: bool) -> Result<(), StoreError> {
         let now = Instant::now();
         let away = |text: &str| Err(StoreError::Away(text.to_owned()));
@@ -129,7 +129,7 @@ impl Database {
         self.seen.get(holder).is_some_and(|seen| *seen > now - time::Duration::seconds(dead_after))
     }
 
-    /// The statement of `store/postgres/leases.rs`; `dead_after` is what it binds.
+    /// The statement of `store/postgres/leases.rs`; `dead_after` is its parameter.
     pub(crate) fn take_lease(
         &mut self,
         process: &Process,
@@ -201,7 +201,7 @@ impl Database {
         RefreshToken::read(opened.expose())
     }
 
-    /// A consent, which replaces what is there.
+    /// Stores the grant of a consent in place of the previous grant.
     pub(crate) fn put(&mut self, grant: &Grant) {
         let due = self.due_at_once();
         let revision = self.rows.get(&grant.id).map_or(1, |row| row.grant.revision + 1);

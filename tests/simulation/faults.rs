@@ -7,13 +7,13 @@ pub(crate) enum Fault {
     LeaseEndsEarly,
     /// A lease is judged by the clock of the instance that wants it.
     LeaseByOwnClock,
-    /// An instance that once had a lease believes that it has it still.
+    /// An instance goes on as if it still had a lease that it has lost.
     HolderGoesOn,
     /// A write of a grant does not compare the revision.
     WriteWithoutRevision,
     /// The tokens of the provider are acknowledged and not stored.
     AnswerDropped,
-    /// A login reads what was there some seconds before, although the database answers.
+    /// A login uses a record that is some seconds old, although the database answers.
     StaleReader,
     /// A login reads the grant of another account.
     AnothersGrant,
@@ -33,7 +33,7 @@ impl Fault {
         Self::LeaseForEver,
     ];
 
-    /// What the simulation says of it: where that is possible, the harm and not the slip.
+    /// The text with which the simulation reports the fault: the damage where it shows, else the fault itself.
     pub(crate) fn harm(self) -> &'static str {
         match self {
             Self::LeaseEndsEarly | Self::LeaseByOwnClock | Self::HolderGoesOn => " asks with ",

@@ -65,7 +65,7 @@ pub(crate) enum Ended {
     Refused,
     NoToken(TokenFailure),
     StoreAway,
-    /// In its time there was no answer.
+    /// No answer came within [`LOGIN`].
     TimedOut,
 }
 
@@ -132,7 +132,8 @@ impl Instance {
         }
     }
 
-    /// A login that began after a revocation gets no token, unless its instance could not know of it.
+    /// Whether a login may get a token. One that began after a revocation may not, unless its instance could not know
+    /// of the revocation.
     fn may_have(&self, account: &str, revoked: Option<Instant>, began: Instant, is_recalled: bool) {
         let audit_says = self.database.lock().unwrap().audit.revoked(&grant_of(account));
         let (Some(at), Some(_)) = (revoked, audit_says) else { return };
@@ -205,7 +206,7 @@ impl Exchange for Line {
         let (there, back) = (slow(), slow());
         let (send, receive) = oneshot::channel();
         let provider = self.provider.clone();
-        // On its own: a request that was sent is handled, whatever becomes of its process.
+        // In a task of its own: the provider handles a request that was sent, even if its process dies.
         tokio::spawn(async move {
             tokio::time::sleep(there).await;
             let answer = provider.lock().unwrap().handle(number);

@@ -7,9 +7,9 @@ use crate::chance::Chance;
 pub(crate) enum Rotation {
     /// Each is taken once; a second use revokes the consent.
     Strict,
-    /// Each is taken once, but a second time for some seconds after the first.
+    /// Each is taken once, and again within some seconds of the first use.
     Grace,
-    /// One is taken for ever.
+    /// There is no rotation: a refresh token stays valid.
     None,
 }
 
@@ -45,12 +45,12 @@ pub(crate) struct Knobs {
     pub(crate) stale: u64,
     /// Whether the instances renew tokens ahead of time.
     pub(crate) upkeep: bool,
-    /// Whether the provider ends a consent when it is revoked here, and when another one replaces it.
+    /// Whether the provider ends a consent that the proxy revokes or that a new consent replaces.
     pub(crate) ends_old: bool,
 }
 
 impl Knobs {
-    /// Two instances without any trouble, for a story that is told step by step.
+    /// Two instances without any disturbance, for the tests in `stories.rs`.
     pub(crate) fn quiet() -> Self {
         Self {
             instances: 2,

@@ -1,9 +1,9 @@
 //! The life of a token on several instances, simulated from seeds.
 //!
 //! A run drives the product's [`Tokens`](imap_oauth_proxy::token::Tokens), with its requests and its reading of answers, over
-//! a database and a provider in memory. tokio's clock stands still until every task waits, and every step of the parts around
-//! the product takes its time, its crash, its pause and its lost answer from the seed. So a seed is a whole storm, takes some
-//! milliseconds, and replays to the letter.
+//! a database and a provider in memory. tokio's clock advances only while every task waits. The seed decides how long
+//! each step of the parts around the product takes, and whether it crashes, is suspended or loses its answer. One seed
+//! is therefore one whole storm: it runs in some milliseconds, and runs the same way each time.
 //!
 //! ```text
 //! cargo test --test simulation                                        some seeds, and the planted faults
@@ -12,9 +12,10 @@
 //! MINUTES=5 cargo test --test simulation storm -- --nocapture         new seeds for so long
 //! ```
 //!
-//! An own scheduler and not turmoil or madsim: turmoil moves each host in ticks of a millisecond, which makes an hour of
-//! waiting for a lease cost millions of steps, and simulates sockets, of which the life of a token has none; madsim replaces
-//! tokio and every crate above it. The product needs neither here, only to be told the time (`clock.rs`).
+//! The scheduler is our own, not turmoil or madsim. turmoil moves each host in ticks of a millisecond, which makes an
+//! hour of waiting for a lease cost millions of steps, and simulates sockets, which the life of a token does not use.
+//! madsim replaces tokio and every crate above it. The product needs neither here: it only takes the time from a clock
+//! that a test can set (`clock.rs`).
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -42,7 +43,7 @@ use world::Report;
 const SEEDS: u64 = 150;
 /// Seeds that have found a fault of the product, beside [`stories`].
 const FOUND: [u64; 8] = [64, 88, 271, 499, 940, 1194, 1256, 10_025];
-/// What a storm of these seeds has to bring, so that its silence means something.
+/// Events that must occur in a storm of these seeds; without them, finding no fault would prove nothing.
 const BRINGS: [&str; 16] = [
     "clock jumps",
     "conflicts",
@@ -61,7 +62,7 @@ const BRINGS: [&str; 16] = [
     "revocations",
     "the process died",
 ];
-/// A planted fault is found within so many seeds.
+/// A planted fault is found within this number of seeds.
 const FOUND_WITHIN: u64 = 100;
 
 fn number(name: &str) -> Option<u64> {
@@ -69,7 +70,7 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 
-/// Fails with the whole story of the first of `failed`.
+/// Fails with the whole log of the first run in `failed`.
 fn tell(failed: &[Report]) {
     let Some(first) = failed.first() else { return };
     let seed = first.seed;

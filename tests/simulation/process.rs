@@ -1,8 +1,8 @@
 //! One process of an instance, from its start to its crash.
 //!
-//! A process has an effect that others see only in calls of the store, of the provider and of the mail server, and each of
-//! these begins and ends with a [`Process::turn`]. There the run decides how long the step takes, and whether the process
-//! is suspended there or dies there. The tasks of a dead process get no turn any more, wherever they wait.
+//! Other processes see only the calls of a process to the store, the provider and the mail server. Each of these calls
+//! begins and ends with a [`Process::turn`]. In it the run decides how long the step takes, and whether the process is
+//! suspended or dies at this point. The tasks of a dead process never run again.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ pub(crate) struct Process {
 struct State {
     dead: Option<Instant>,
     paused_until: Instant,
-    /// No way to the database before this time.
+    /// The process does not reach the database before this time.
     cut_until: Instant,
     /// How far its clock is off.
     off: time::Duration,

@@ -1,7 +1,8 @@
 //! The provider of a run: a token endpoint that rotates refresh tokens, and a mail server that knows whose token is whose.
 //!
-//! It remembers each request, who sent it, and what became of the answer; so it can tell a second use of a refresh token that
-//! has an excuse (the first answer was lost, its process died or was taken for dead) from one that has none.
+//! It remembers each request, the process that sent it, and whether the answer arrived. When a refresh token is used a
+//! second time, it therefore knows whether there is an excuse (the first answer was lost; its process died or was taken
+//! for dead) or none.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,12 +19,12 @@ use crate::knobs::Rotation;
 use crate::process::Process;
 use crate::world::World;
 
-/// How long a second use is forgiven, where it is.
+/// How long a provider with [`Rotation::Grace`] allows a second use.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Excuses of which the process that meets the refusal cannot know.
+/// Excuses that the refused process cannot know.
 pub(crate) const ANSWER_LOST: &str = "the answer was lost";
-/// The endpoint handles a request whose process is dead or has given up, and the token was used by another one.
+/// The endpoint handles a request of a process that is dead or has given up, after another process used the token.
 pub(crate) const REQUEST_LATE: &str = "the request came late";
 
 /// A refresh token: the mailbox, the consent, and how often the token was rotated.
@@ -58,7 +59,7 @@ struct Consent {
 
 struct AccessToken {
     consent: usize,
-    /// The turn of the refresh token that came with it.
+    /// The number of rotations of the refresh token in the same answer.
     turn: u64,
     account: String,
     ends: OffsetDateTime,
@@ -77,7 +78,7 @@ struct Use {
     by: Arc<Process>,
     sent: Instant,
     fate: Fate,
-    /// Whether the token was spent by it.
+    /// Whether this use spent the token.
     spent: bool,
 }
 
@@ -115,7 +116,7 @@ impl Provider {
         }
     }
 
-    /// Whether the consent is in force, and if a second use ended it, the excuse of that.
+    /// Whether the consent is in force. If a second use ended it, the error is the excuse for that use.
     pub(crate) fn honours(&self, consent: usize) -> Result<(), Option<&'static str>> {
         let consent = &self.consents[consent];
         consent.ended.map_or(Ok(()), |_| Err(consent.excuse))
@@ -163,7 +164,7 @@ impl Provider {
         self.uses.len() - 1
     }
 
-    /// Why the tokens of this use are not in the database, if there is a good reason.
+    /// The reason why the tokens of this use may be missing in the database; `None` if they should be there.
     fn excuse(&self, before: &Use) -> Option<&'static str> {
         let grant = grant_of(&before.token.account);
         let audit = &self.database.lock().unwrap().audit;
@@ -173,7 +174,7 @@ impl Provider {
         if before.by.is_dead() {
             return Some("the process died");
         }
-        // An outage that all processes have at once is no such reason.
+        // An outage of the whole database is no such reason.
         let is_away = before.by.was_away_after(before.sent);
         (is_away && audit.was_taken_over(&grant, &before.by.name, before.sent))
             .then_some("the process was taken for dead")

@@ -36,7 +36,7 @@ pub(crate) struct Seat {
     known: Mutex<BTreeMap<String, (Instant, LoginRecord)>>,
     /// Whether the last record came from memory.
     recalled: AtomicBool,
-    /// For the fault of that name.
+    /// Leases that this process has had: for the fault [`Fault::HolderGoesOn`].
     once_held: Mutex<HashSet<Id>>,
 }
 
@@ -102,7 +102,7 @@ impl Seat {
         Ok(name)
     }
 
-    /// As `dead_after` of `store/postgres/holder.rs`.
+    /// The time after which a holder is dead, as `dead_after` in `store/postgres/holder.rs` chooses it.
     fn dead_after(&self) -> i64 {
         let is_believed = self.since.lock().unwrap().is_some_and(|since| since.elapsed() >= CONTACT);
         if is_believed { DEAD_AFTER } else { FORGOTTEN_AFTER }
@@ -134,7 +134,7 @@ impl Seat {
 
 #[async_trait]
 impl LoginStore for Seat {
-    /// As `store/postgres/look.rs`: what was read lately counts while the database is away.
+    /// Like `store/postgres/look.rs`: while the database is away, a record that was read lately is used.
     async fn find(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
         let world = &self.process.world;
         self.recalled.store(false, Ordering::Relaxed);
@@ -170,7 +170,7 @@ impl LoginStore for Seat {
                 Err(error) => error,
             };
             tries += 1;
-            // Where it answers, it is asked again.
+            // While the database answers, the process asks it again and uses nothing from memory.
             let answers = self.database.lock().unwrap().reach(&self.process, true).is_ok();
             if tries > 3 || !answers {
                 break error;

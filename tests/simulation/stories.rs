@@ -1,4 +1,5 @@
-//! What the simulation has found, told step by step, so that these stay found when seeds mean something else.
+//! The faults that the simulation has found, each as a fixed sequence of steps. Seeds lose their meaning when the
+//! simulation changes; these tests do not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ impl Story {
         self.storm.database.lock().unwrap().audit.has(&grant_of(ALICE), &self.one.process.name)
     }
 
-    /// The end: nothing was found, and everything works.
+    /// Checks that the run found no fault, and that the account works.
     async fn ends_well(self) {
         let _ = self.first.await;
         self.storm.passes().await;

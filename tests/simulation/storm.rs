@@ -1,4 +1,4 @@
-//! One run: instances, mail programs and troubles from a seed, and the look at what is left when the storm has passed.
+//! One run: instances, mail programs and troubles from a seed, and the checks after the storm has passed.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -131,7 +131,7 @@ impl Storm {
         }
     }
 
-    /// One of the troubles that come from outside.
+    /// One disturbance from outside: of the database, the provider or a process.
     async fn strike(&self) {
         let (world, process) = (&self.world, self.some_instance().process.clone());
         match world.of(0..=11) {
@@ -196,7 +196,7 @@ impl Storm {
         }
     }
 
-    /// The storm is over: everything must come right by itself.
+    /// The storm is over: every account must work again without help.
     pub(crate) async fn passes(&self) {
         self.world.calm_down();
         for instance in self.instances.lock().unwrap().iter() {
@@ -218,13 +218,14 @@ impl Storm {
         }
     }
 
-    /// Whether the provider honours the consent in the row, if there is one, and if not, its excuse.
+    /// Whether the provider honours the consent in the row; `None` without a consent. The error is the excuse.
     fn honoured(&self, account: &str) -> Option<Result<(), Option<&'static str>>> {
         let stored = self.stored(account)?;
         Some(self.provider.lock().unwrap().honours(stored.consent))
     }
 
-    /// An account whose consent holds logs in on every instance. A second use with an excuse may end the consent only now.
+    /// Checks that an account with a consent in force logs in on every instance. A second use that has an excuse may
+    /// still end the consent here.
     async fn works(&self, account: &str, instances: &[Arc<Instance>]) {
         for instance in instances {
             let mut end = Instant::now() + PATIENCE;
@@ -237,7 +238,7 @@ impl Storm {
                         let excuse = self.honoured(account).and_then(Result::err).flatten();
                         return Box::pin(self.says_why(account, instances, excuse)).await;
                     }
-                    // A provider that was wrong, or a second use that the consent survived.
+                    // The provider refused without cause, or a second use did not end the consent.
                     Ended::NoToken(TokenFailure::NeedsAuthorization(_) | TokenFailure::Misconfigured(_))
                         if !has_waited =>
                     {
@@ -256,10 +257,11 @@ impl Storm {
         }
     }
 
-    /// A consent that the provider ended: a person is asked, told of an interrupted refresh, and can mend it.
+    /// Checks an account whose consent the provider ended: the proxy asks for a consent, names the interrupted refresh,
+    /// and works again after the consent.
     async fn says_why(&self, account: &str, instances: &[Arc<Instance>], excuse: Option<&'static str>) {
         let end = Instant::now() + PATIENCE;
-        // A token that was in use when the consent ended is worth nothing more, so the mail server refuses it.
+        // An access token from before the end of the consent is no longer valid, so the mail server refuses it.
         while !matches!(
             instances[0].login(account).await,
             Ended::NoToken(TokenFailure::NeedsAuthorization(_))

@@ -14,7 +14,7 @@ use time::{Date, OffsetDateTime};
 
 use crate::seat::Seat;
 
-/// Such a call.
+/// The body of a call that is not made: it panics.
 pub(crate) fn no<T>() -> Result<T, StoreError> {
     Err(StoreError::Unusable("the simulation has nothing of this kind".to_owned()))
 }

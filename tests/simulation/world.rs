@@ -1,4 +1,4 @@
-//! What all parts of one run share: its time, its chance, its log, what was counted and what was found.
+//! The state that all parts of one run share: its time, its random numbers, its log, its counts and the faults found.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -63,12 +63,12 @@ impl World {
         })
     }
 
-    /// The time that no clock of an instance shows.
+    /// The true time of the run. The clocks of the instances differ from it.
     pub(crate) fn now(&self) -> OffsetDateTime {
         EPOCH + self.began.elapsed()
     }
 
-    /// Asks the chance of the run.
+    /// Draws from the random numbers of the run.
     pub(crate) fn chance<T>(&self, ask: impl FnOnce(&mut Chance) -> T) -> T {
         ask(&mut self.chance.lock().unwrap())
     }

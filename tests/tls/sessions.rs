@@ -85,7 +85,7 @@ where
 }
 
 /// While a mail program does not read, its session holds a bounded part of the incoming data, and its relay
-/// is not polled once, whatever other sessions do. No byte is lost.
+/// is not polled once, even while other sessions are busy. No byte is lost.
 #[tokio::test]
 async fn a_reader_that_stops_holds_the_writer_back_and_costs_no_turn() {
     let mut other = Relayed::in_both_versions().await.swap_remove(0);

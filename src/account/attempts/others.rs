@@ -1,8 +1,9 @@
-//! What other instances have to know of the charges here, and what they have told.
+//! The exchange of charges with the other instances: which charges of this one they need, and which of theirs count
+//! here.
 //!
-//! A look at the store says how full a bucket is by all charges that were told. To that belongs what is not told yet, and
-//! from it what is reserved for a draw here. So telling and learning must not overlap: what is under way in between would
-//! be counted twice, or not at all.
+//! The store says how full a bucket is by all charges that instances have written to it. This instance adds the charges
+//! that it has not written yet, and subtracts those that it has reserved for a draw of its own. So writing and reading
+//! must not overlap: a charge on its way to the store would be counted twice, or not at all.
 
 use tokio::time::Instant;
 
@@ -21,7 +22,7 @@ impl Attempts {
         owed
     }
 
-    /// These charges could not be told, and are to be told later.
+    /// Takes back charges that could not be written to the store, for a later write.
     pub(in crate::account) fn tell_later(&self, owed: &[Owed]) {
         let mut state = self.state();
         let Some(mut untold) = state.untold.take() else { return };
@@ -32,7 +33,8 @@ impl Attempts {
         state.untold = Some(untold);
     }
 
-    /// Charges to the buckets by all instances. Call it after what was taken has been told, or given back.
+    /// Sets the buckets to the charges of all instances, as read from the store. Call it when the charges of
+    /// [`Attempts::take_untold`] are in the store, or are given back to [`Attempts::tell_later`].
     pub(in crate::account) fn learn(&self, owed: &[Owed], now: Instant) {
         let now = self.at(now).ticks;
         let mut state = self.state();

@@ -19,7 +19,7 @@ use crate::control::{Error, Installation, accounts};
 use crate::store::Actor;
 use crate::surface::accounts::{Account, Added, waits};
 
-/// More do not fit into a body, but for the shortest names.
+/// A body rarely has room for more.
 const MOST_NEW: usize = 1000;
 /// New accounts are made for so long. The server ends an answer after 75 seconds, and with it the only sight of the new
 /// passwords.

@@ -1,4 +1,4 @@
-//! `/checks`: the steps of the way to the mail, of one account, or of all where they are few.
+//! `/checks`: the steps of a check, of one account or, if there are few, of all accounts.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use crate::surface::checks::{Checked, Line};
 
 /// Each check asks providers; more at a time are a mistake.
 static AT_ONCE: Semaphore = Semaphore::const_new(4);
-/// An answer has to come while a program waits.
+/// With more accounts the answer would take longer than a program waits.
 const MOST_ACCOUNTS: usize = 20;
 
 /// What to check.

@@ -17,7 +17,7 @@ use crate::control::serving::Reloaded;
 /// The configuration in use.
 #[derive(Serialize)]
 pub(super) struct Shown {
-    /// Its file; null if the defaults hold.
+    /// The file; null if there is none and the defaults are used.
     file: Option<String>,
     state_directory: String,
     /// The file's text, with its secrets masked.

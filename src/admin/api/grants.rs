@@ -23,7 +23,7 @@ use crate::surface::grants::{Grant, Wanted};
 use crate::surface::times::{rfc3339, span};
 use crate::text::one_line;
 
-/// Far above any provider's; Microsoft's come near two kilobytes.
+/// Far above the length of any provider's refresh tokens; Microsoft's come near two kilobytes.
 const LONGEST_REFRESH_TOKEN: usize = 16 * 1024;
 
 /// The filter and the cut of a list.
@@ -48,7 +48,7 @@ pub(super) async fn list(
     let ends_within = ends_within.transpose()?;
     let wanted = Wanted { needs_person: query.needs_person, ends_within };
     let (now, mut pages, mut rows) = (OffsetDateTime::now_utc(), Pages::after(query.after), Vec::new());
-    // One more than is shown tells whether there is a next page.
+    // One row more than is shown, to know whether there is a next page.
     while rows.len() <= limit {
         let overviews = pages.next(&installation).await?;
         if overviews.is_empty() {
@@ -107,10 +107,9 @@ pub(super) struct Revoked {
     /// The other accounts that it opened.
     others: Vec<String>,
     provider: String,
-    /// What became of it at the provider: `revoked`, `by_hand`, `application`, `not_opened`, `failed`,
-    /// `not_configured`.
+    /// The result at the provider: `revoked`, `by_hand`, `application`, `not_opened`, `failed`, `not_configured`.
     at_provider: &'static str,
-    /// What a person has to do there, or why it failed.
+    /// What a person has to do at the provider, or why the revocation failed.
     detail: Option<String>,
 }
 

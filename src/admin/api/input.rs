@@ -1,4 +1,4 @@
-//! What a request says: names in its path, its query, and its JSON; each with a refusal in the one shape.
+//! Reads the parts of a request: names in its path, its query, and its JSON. Each mistake becomes a [`Problem`].
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};

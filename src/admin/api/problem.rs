@@ -14,7 +14,7 @@ use crate::surface::accounts::Added;
 use crate::surface::cures::{chain, cures};
 use crate::text::one_line;
 
-/// How a program says that a name is meant.
+/// The cure of a name that needs confirmation.
 pub(super) const CONFIRM: &str = "send \"yes\": true where that is meant";
 
 /// Why a request is refused. It has no printable form, because it may hold new passwords.
@@ -32,7 +32,7 @@ impl Problem {
         Self { status, kind, cause: cause.into(), cure: None, made: Vec::new() }
     }
 
-    /// The same, with another cure.
+    /// This refusal with another cure.
     pub(super) fn confirmed_by(self, cure: &str) -> Self {
         self.cured_by(cure)
     }
@@ -113,7 +113,7 @@ impl Problem {
         }
     }
 
-    /// The same, after these accounts were made. Their passwords are in this answer and nowhere else.
+    /// This refusal, after these accounts were made. Their passwords are in this answer and nowhere else.
     pub(super) fn after(self, made: Vec<Added>) -> Self {
         if made.is_empty() {
             return self;
@@ -134,12 +134,12 @@ impl Problem {
             .cured_by(format!("the API is at {base}{}", super::BASE))
     }
 
-    /// What was asked is done in part.
+    /// The request was carried out in part.
     pub(super) fn failed(cause: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", cause)
     }
 
-    /// Whether the request has a right is not known.
+    /// It is not known at the moment whether the request has a right.
     pub(super) fn not_known(why: &NotKnown) -> Self {
         match why {
             NotKnown::Away => Self::away("the store does not answer"),
@@ -147,7 +147,7 @@ impl Problem {
         }
     }
 
-    /// What would answer cannot be reached.
+    /// A part that has to answer cannot be reached.
     pub(super) fn away(cause: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", cause).cured_by("ask again in a minute")
     }
@@ -175,7 +175,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// Whose matter an error is, as a status.
+/// The status of an error, by who can mend it, and its word for programs.
 fn kind(error: &Error) -> (StatusCode, &'static str) {
     match error {
         Error::NoAccount { .. }

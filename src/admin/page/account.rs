@@ -132,7 +132,7 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
     }
 }
 
-/// Whether a key of the configuration mends it, so that a consent would fail.
+/// Whether the cure is a key of the configuration: until then a consent would fail.
 fn is_misconfigured(overview: &Overview) -> bool {
     Standing::of(overview) == Standing::Misconfigured && !is_mended_by_consent(overview)
 }
@@ -142,7 +142,7 @@ fn doors_named(name: &str) -> String {
     Door::named(name).map_or_else(|| text(name), |door| doors(&[door]))
 }
 
-/// Whether the state already offers the button for that.
+/// Whether the account's state already shows the button for a consent.
 fn is_mended_by_consent(overview: &Overview) -> bool {
     overview.trouble.as_ref().is_some_and(|trouble| matches!(trouble.cure, Cure::Authorize { .. }))
 }
@@ -165,7 +165,8 @@ fn authorisation(overview: &Overview, now: OffsetDateTime) -> Markup {
     }
 }
 
-/// An access token that is left after the grant's end opens nothing here, and nothing is tried again by itself.
+/// The facts of the grant. After its end its access token opens nothing, and it is not tried again, so both are left
+/// out.
 fn of_grant(grant: &Grant, has_ended: bool, now: OffsetDateTime) -> Markup {
     html! {
         dt { "Provider" } dd { (grant.provider) }
@@ -200,7 +201,7 @@ fn forecast(overview: &Overview, now: OffsetDateTime) -> Markup {
     }
 }
 
-/// What cannot be taken back, apart from the rest.
+/// The acts that cannot be taken back, apart from the other buttons.
 fn ending(overview: &Overview, path: &str) -> Markup {
     let is_in_force = overview.grant.as_ref().is_some_and(Grant::is_in_force);
     html! {

@@ -1,4 +1,4 @@
-//! What was done, and by whom: the audit trail, the newest first.
+//! The audit trail as a page: each act and its actor, the newest first.
 
 use std::sync::Arc;
 
@@ -86,10 +86,10 @@ fn table(trail: &[TrailEntry], now: OffsetDateTime, with_accounts: bool) -> Mark
     }
 }
 
-/// What was done, in the words of the page.
+/// An act in the words of the page.
 fn title(deed: &str) -> String {
     match deed {
-        // The trail's words are fixed, and this one is spelt another way than the page's.
+        // The trail's words cannot change any more, and this one is spelt differently on the page.
         "authorized" => "Authorised".to_owned(),
         other => first_upper(&text(&other.replace('_', " "))),
     }

@@ -1,4 +1,4 @@
-//! What the buttons of an account do. Each answer says what has changed.
+//! The acts behind the buttons of an account. Each answer says what has changed.
 
 use std::sync::Arc;
 

@@ -87,7 +87,7 @@ async fn made(installation: &Installation, fields: &Fields, until: Instant) -> R
     Ok(make_all(installation, judged, password, until).await)
 }
 
-/// The file, or what was typed.
+/// The text of the file, or of the field.
 fn table(fields: &Fields) -> &str {
     match fields.one("file") {
         "" => fields.one("table"),

@@ -18,7 +18,7 @@ use crate::admin::site::Site;
 use crate::admin::visit::Posted;
 use crate::admin::visitors::Visitor;
 use crate::control::Installation;
-use crate::control::check::{CheckEvent, CheckStep, Outcome, check_account};
+use crate::control::check::{CheckEvent, CheckStep, Outcome, check_open};
 use crate::secret::random_text;
 use crate::surface::cures::causes;
 
@@ -58,7 +58,7 @@ struct Step {
     milliseconds: Option<u128>,
     detail: String,
     cures: Vec<String>,
-    /// Whether a person's consent mends it.
+    /// Whether a person's consent mends the failure.
     wants_consent: bool,
 }
 
@@ -97,7 +97,7 @@ impl Check {
             CheckEvent::DomainAccount => self.progress().is_of_domain = true,
             CheckEvent::NoAccounts(_) | CheckEvent::Accounts(_) | CheckEvent::Account(_) => {}
         };
-        let end = match check_account(installation, &self.account, &mut hear).await {
+        let end = match check_open(installation, Some(&self.account), None, &mut hear).await {
             Ok(outcome) => End::Outcome(outcome),
             Err(error) => End::Failed {
                 cause: sentence(&causes(&error)),
@@ -187,7 +187,7 @@ fn page(visitor: &Visitor, account: &str, progress: &Progress) -> Markup {
     html! {
         (crumb(account))
         div.head { h1 { "Check" } }
-        // Asked for each second while it runs; afterwards nothing changes any more.
+        // The script reloads this part each second while the check runs; afterwards nothing changes any more.
         div id="check" data-live=[is_running.then_some("1")] {
             (verdict(progress))
             section.card {

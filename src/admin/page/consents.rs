@@ -1,4 +1,5 @@
-//! Authorising from the page: an account again, or a new one; and the sign-in link that its person opens elsewhere.
+//! Authorising from the page: an existing account again, or a new one; and the sign-in link, which a person opens on
+//! another machine.
 
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub(super) async fn again(
     lead(&site, &posted.visitor, &path, said).await
 }
 
-/// Why no consent of an account begins, here or by its link.
+/// The message if the consent of an account cannot begin.
 fn not_begun(why: NoConsent) -> Said {
     match why {
         NoConsent::Failed(error) => remedies::failed(&error),

@@ -1,4 +1,4 @@
-//! What is around every page: head, navigation, the result of the last act, and the pages of one sentence.
+//! The frame of every page: head, navigation, and the result of the last act; and the pages of one sentence.
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -17,13 +17,13 @@ const PARTS: [(&str, &str); 4] =
 
 /// A page of a session.
 pub(super) struct Frame<'a> {
-    /// Of the browser's window.
+    /// The title of the browser's window.
     pub(super) title: &'a str,
     pub(super) visitor: &'a Visitor,
     /// The address of the part that the page belongs to.
     pub(super) part: &'a str,
     pub(super) said: Option<Markup>,
-    /// Reloads the page after so many seconds where there is no script.
+    /// The number of seconds after which a browser without scripts reloads the page.
     pub(super) reload: Option<u32>,
 }
 
@@ -58,7 +58,7 @@ impl Frame<'_> {
     }
 }
 
-/// The page of an act or a look that failed.
+/// The page for an error.
 pub(super) fn failure(visitor: &Visitor, error: &Error) -> Response {
     let said = Some(remedies::failed(error).shown());
     let content = html! { p { a.button href="/" { "To the accounts" } } };
@@ -71,7 +71,7 @@ pub(super) fn failure(visitor: &Visitor, error: &Error) -> Response {
     (status, frame.around(&html! { h1 { "Not possible" } (content) })).into_response()
 }
 
-/// The page of an address that a session does not know.
+/// The page for an address that does not exist, inside a session.
 pub(super) fn nothing_there(visitor: &Visitor, text: &str) -> Response {
     let content = html! { h1 { "Not found" } p { (text) } p { a.button href="/" { "To the accounts" } } };
     let frame = Frame { title: "Not found", visitor, part: "", said: None, reload: None };
@@ -141,7 +141,7 @@ pub(in crate::admin) fn no_session(status: StatusCode) -> Response {
     plain(status, "Mail proxy", &how_to_enter())
 }
 
-/// The page where the store cannot say whether the browser has a session, or an entrance is open.
+/// The page for the case that the store cannot say whether the browser has a session, or whether an entrance is open.
 pub(in crate::admin) fn not_known(why: &NotKnown) -> Response {
     match why {
         NotKnown::Away => {

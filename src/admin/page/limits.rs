@@ -1,7 +1,7 @@
 //! The limits of an app password: the fields of its forms, and the page that changes them.
 //!
-//! The form shows all limits and sends all of them, so what is emptied is lifted. The answer says what holds now and
-//! what held before. A mistake shows the form again, with what was typed.
+//! The form shows all limits and sends all of them, so an emptied field removes its limit. The answer names the limits
+//! before and after. A mistake shows the form again, with what was typed.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) struct Typed {
 }
 
 impl Typed {
-    /// Those that a form has sent.
+    /// The limits that a form has sent.
     pub(super) fn sent(fields: &Fields) -> Self {
         Self {
             doors: fields.all("protocol").map(str::to_owned).collect(),
@@ -41,7 +41,7 @@ impl Typed {
         }
     }
 
-    /// Those that a password has.
+    /// The limits of a password.
     fn of(limits: &Limits) -> Self {
         let networks: Vec<String> = limits.networks.iter().map(ToString::to_string).collect();
         Self {
@@ -51,7 +51,7 @@ impl Typed {
         }
     }
 
-    /// All limits, in place of those that there are: what is empty is lifted.
+    /// A change that replaces all limits: an empty field removes its limit.
     pub(super) fn limiting(&self) -> Limiting {
         let from = self.from.split([' ', ',', ';', '\n']).map(str::trim).filter(|text| !text.is_empty());
         let mut from: Vec<String> = from.map(str::to_owned).collect();

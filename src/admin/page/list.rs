@@ -1,4 +1,5 @@
-//! The list of accounts: what needs a person first, with a count and its cure; searched, filtered and paged.
+//! The list of accounts, with search, filters and pages. Accounts that need a person come first, with their number and
+//! their cures.
 
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ async fn found(installation: &Installation, asked: &mut Asked) -> Result<Listing
     search(installation, &asked.wanted, last, SIZE).await
 }
 
-/// What the address asks for.
+/// The search and the page that the address asks for.
 struct Asked {
     wanted: Wanted,
     /// The word of the kind in the address.

@@ -100,7 +100,7 @@ pub(super) async fn create(
     }
 }
 
-/// The form with what was typed, and what is wrong with that.
+/// The form again, with the typed values and the mistake.
 fn again(visitor: &Visitor, account: &str, fields: &Fields, error: &Error) -> Response {
     let content = html! {
         (confirm::crumb(account))

@@ -1,4 +1,5 @@
-//! What mends a refusal, in the words of the page. A cure that is a button elsewhere on the page names that button.
+//! The cures of errors in the words of the page: a cure that is a button elsewhere on the page names the button instead
+//! of a command.
 
 use super::frame::text;
 use super::words::{cure_words, first_upper};
@@ -22,7 +23,7 @@ pub(super) fn sentence(clause: &str) -> String {
     }
 }
 
-/// One clause each; none where the message has the cure, or no cure is known.
+/// The cures, one clause each; none if the message contains the cure, or no cure is known.
 pub(super) fn cures(error: &Error) -> Vec<String> {
     let cure = match error {
         Error::NoToken { failure, .. } | Error::NotRefreshed { failure, .. } => {
@@ -36,7 +37,7 @@ pub(super) fn cures(error: &Error) -> Vec<String> {
     if cure.is_empty() { Vec::new() } else { vec![cure] }
 }
 
-/// Whether a person's consent mends it, which a button begins.
+/// Whether a person's consent mends the error; a button begins that consent.
 pub(super) fn wants_consent(error: &Error) -> bool {
     match error {
         Error::NoToken { failure, .. } | Error::NotRefreshed { failure, .. } => {

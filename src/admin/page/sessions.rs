@@ -24,7 +24,7 @@ use crate::control::audit;
 use crate::control::sessions::{Asked, Heard};
 use crate::store::Actor;
 
-/// The most rows: more do not help a person, who searches for an account instead.
+/// The most rows; a person who looks for one account among more searches for it.
 const MOST: usize = 500;
 /// Another process of this installation answers at once; one that hangs must not hold the page up.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -60,7 +60,7 @@ pub(in crate::admin) async fn live(site: &Site) -> Live {
     Live { rows, silent }
 }
 
-/// After an upgrade the old process keeps its own.
+/// The sessions of all processes on this machine: after an upgrade the old process keeps its own.
 async fn of_this_machine(site: &Site) -> Vec<SessionRow> {
     let asked = ask::all_running(site.running.state_directory(), &Request::Sessions);
     match timeout(PATIENCE, asked).await {
@@ -181,16 +181,16 @@ fn said(Ended { closed, silent }: &Ended) -> Said {
     }
 }
 
-/// What became of the request to end sessions.
+/// The outcome of a request to end sessions.
 #[derive(Debug, Default)]
 pub(in crate::admin) struct Ended {
-    /// So many are told to end.
+    /// The number of sessions that are told to end.
     pub(in crate::admin) closed: usize,
-    /// Those that gave no answer, and may have such sessions.
+    /// The instances that gave no answer, and may have such sessions.
     pub(in crate::admin) silent: Vec<String>,
 }
 
-/// Ends the session with that id, or all of the account of that name.
+/// Ends the session with the id `of`, or all sessions of the account with the name `of`.
 pub(in crate::admin) async fn end(site: &Site, of: &str, by: Actor) -> Ended {
     if site.running.is_shared() {
         let asked = Asked::to_close(of, by.clone());
@@ -210,7 +210,7 @@ pub(in crate::admin) async fn end(site: &Site, of: &str, by: Actor) -> Ended {
     }
 }
 
-/// In a process of before an upgrade.
+/// Closes the session in the previous process, which keeps its sessions after an upgrade.
 async fn close_elsewhere(site: &Site, id: &str, by: &Actor) -> Ended {
     let request = Request::Close { of: id.to_owned(), by: By::of(by) };
     let asked = timeout(PATIENCE, ask::all_running(site.running.state_directory(), &request));

@@ -1,4 +1,4 @@
-//! What the pages say in several places: times, states, doors, and what mends a trouble.
+//! Texts that several pages use: times, states, doors, and the cures of troubles.
 
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -29,11 +29,12 @@ pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// Leads to `path`, which shows `said` once.
+/// Redirects to `path`, where `said` is shown once.
 pub(super) async fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said) -> Response {
     let shown = said.shown();
     let Ok(name) = site.visitors.say(visitor, &Secret::new(shown.0.clone())).await else {
-        // Said here, because it is said once: a new password is stored, and no one would know it.
+        // The message could not be kept for the next page, so this answer shows it: it may hold a new password, which
+        // is shown only once.
         let frame = Frame { title: "What was done", visitor, part: "/", said: Some(shown), reload: None };
         return frame.around(&html! { p { a.button href=(path) { "Go on" } } });
     };
@@ -41,7 +42,7 @@ pub(super) async fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said)
     Redirect::to(&format!("{path}{mark}said={name}")).into_response()
 }
 
-/// A time as people say it, with the exact one.
+/// A time relative to `now`, such as "3 hours ago", with the exact time as a tooltip.
 pub(super) fn when(at: OffsetDateTime, now: OffsetDateTime) -> Markup {
     let at = at.to_offset(UtcOffset::UTC).replace_nanosecond(0).unwrap_or(at);
     html! { time datetime=(at.format(&Rfc3339).unwrap_or_default()) title=(utc(at)) { (relative(at, now)) } }
@@ -132,7 +133,7 @@ pub(super) fn of_keys(overview: &Overview, now: OffsetDateTime) -> Markup {
 /// The section for a new app password on the account's page.
 pub(super) const NEW_PASSWORD: &str = "new-password";
 
-/// The doors, in few words.
+/// The doors in a few words.
 pub(super) fn doors(doors: &[Door]) -> String {
     let titles: Vec<&str> = doors
         .iter()
@@ -157,7 +158,7 @@ pub(super) fn reload_button(visitor: &Visitor) -> Markup {
     button(visitor, "/reload", "small", "Load the configuration again")
 }
 
-/// Cause and cure of a trouble of an account: what is wrong, what mends it, and the button for that.
+/// A trouble of an account: its cause, its cure, and the button for the cure.
 pub(super) fn trouble(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Markup {
     let cure = match (&trouble.cure, can_consent(overview)) {
         (Cure::Authorize { .. }, false) => trouble.cure.words(&command(overview)),
@@ -178,17 +179,17 @@ pub(super) fn trouble(visitor: &Visitor, overview: &Overview, trouble: &Trouble)
     }
 }
 
-/// Whether the cure says no more than the button below it.
+/// Whether the cure only repeats the button below it.
 fn is_the_button(cure: &str) -> bool {
     cure.strip_prefix("press “").and_then(|cure| cure.strip_suffix("”")) == Some(AGAIN)
 }
 
-/// Whether a person's consent is possible, which the page can begin.
+/// Whether the account can be opened by a person's consent, which the page can begin.
 pub(super) fn can_consent(overview: &Overview) -> bool {
     takes_consent(&overview.account, overview.grant.as_ref())
 }
 
-/// The command that authorises what the page cannot.
+/// The command that authorises an account if the page cannot.
 fn command(overview: &Overview) -> String {
     let name = &overview.account.name;
     match &overview.grant {
@@ -197,7 +198,7 @@ fn command(overview: &Overview) -> String {
     }
 }
 
-/// The button that mends, where one does.
+/// The button for the cure, if there is one.
 fn cure_button(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Markup {
     let path = account_path(&overview.account.name);
     html! {

@@ -41,7 +41,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     }
     let installation = options.open().await?;
     match command {
-        // Handled above.
+        // `List` was handled above.
         Command::List { .. } => {}
         Command::Create { name, read_only, json } => create(&installation, &name, read_only, json).await?,
         Command::Revoke { name } => {

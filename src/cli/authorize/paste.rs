@@ -74,7 +74,7 @@ pub(super) async fn answer(
     })
 }
 
-/// Whether nothing is lost by asking again.
+/// Whether the person may paste another address, because this one was not the answer.
 fn is_no_answer(error: &RedirectError) -> bool {
     matches!(error, RedirectError::Malformed(_) | RedirectError::WrongState)
 }

@@ -68,7 +68,7 @@ impl<'a> SetUp<'a> {
         })
     }
 
-    /// Prints it for a person: the data within messages.
+    /// Prints the result for a person: the data within messages.
     pub(super) fn show(&self, proofs: &[(Door, Proof)]) {
         let Self { account, .. } = self;
         let opened: Vec<String> = proofs

@@ -1,4 +1,4 @@
-//! What the proof of an authorisation did not show.
+//! Warnings about doors that the proof of an authorisation did not cover.
 
 use crate::cli::print;
 use crate::command;

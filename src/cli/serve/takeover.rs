@@ -73,7 +73,8 @@ pub(super) async fn begin(
     match started {
         Ok(successor) => {
             let pid = successor.pid;
-            // Before anything else, so that each login is counted where all sessions are known.
+            // This process stops accepting first, so that each new login comes to the new process, which knows all
+            // sessions.
             serving.leave_doors().await;
             let _ = sd_notify::notify(&[sd_notify::NotifyState::MainPid(pid)]);
             let by = asked.as_ref().map_or_else(audit::signal, |asked| asked.by.clone());
@@ -119,7 +120,7 @@ pub(super) async fn outlive(serving: &Serving, told: &mut Told, successor: Succe
 async fn lost(mut successor: Successor) {
     let pid = successor.pid;
     let how = match successor.ended().await {
-        // It was told to stop, or has a successor of its own.
+        // The successor was told to stop, or has a successor of its own.
         Ok(status) if status.success() => return std::future::pending().await,
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),

@@ -8,7 +8,7 @@ use crate::config::Door;
 use crate::control::{Installation, authorize, providers};
 use crate::secret::Secret;
 
-/// Far above any provider's; Microsoft's come near two kilobytes.
+/// Far above the length of any provider's refresh tokens; Microsoft's come near two kilobytes.
 const LONGEST_REFRESH_TOKEN: u64 = 16 * 1024;
 
 pub(super) async fn import(

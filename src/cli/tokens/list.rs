@@ -16,7 +16,7 @@ const LONGEST_THREAT: usize = 100;
 pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool) -> Result<Done, Failure> {
     let now = OffsetDateTime::now_utc();
     let (mut done, mut pages, mut summary) = (Done::Well, Pages::default(), Summary::default());
-    // Accounts that need a person come first, where they are seen.
+    // Accounts that need a person come first, where a reader sees them.
     let (mut urgent, mut rows) = (Vec::new(), Vec::new());
     let mut array = json.then(print::JsonArray::begin);
     let (progress, mut read) = (Progress::of("Reading the accounts"), 0);
@@ -62,7 +62,7 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
     Ok(done)
 }
 
-/// Whether doors are worth a column: where each provider in use offers one alone, they are not.
+/// Whether the table needs a column for doors: not if each provider in use offers only one.
 fn has_several_doors(installation: &Installation) -> bool {
     installation.config.usable_providers().any(|provider| provider.doors().count() > 1)
 }
@@ -80,7 +80,7 @@ fn show(listed: &[Grant], with_doors: bool) {
                 grant.state.to_owned(),
                 day(&grant.refreshed_at),
                 day(&grant.last_login_at),
-                // The task of a person is not cut.
+                // Text on which a person has to act is not cut.
                 match (&grant.last_error, &grant.last_refusal) {
                     (Some(error), Some(refusal)) => format!("{error}; {}", refusal.line),
                     (Some(error), None) => error.clone(),

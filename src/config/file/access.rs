@@ -47,7 +47,10 @@ fn device(at: &[&str; 4], file: &DeviceFile, access: &Access) -> Result<Device, 
         Problem::at_path(path, message)
     };
     let [listeners, index, ..] = *at;
-    let from = source([listeners, index, "devices"], &file.from)?;
+    let (Some(from), Some(account)) = (&file.from, &file.account) else {
+        return Err(unfinished(at, file));
+    };
+    let from = source([listeners, index, "devices"], from)?;
     let widest = if from.addr().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 };
     if from.prefix_len() < widest {
         let message = format!("{from} is too wide to stand for one account without a password");
@@ -71,12 +74,12 @@ fn device(at: &[&str; 4], file: &DeviceFile, access: &Access) -> Result<Device, 
             format!("{from} is in no network of the listener's from, so the device could not connect");
         return Err(wrong("from", message).hint("add it to from of the listener"));
     }
-    if file.account.starts_with('@') {
-        let message = format!("{} is the account of a whole domain; a device is one mailbox", file.account);
+    if account.starts_with('@') {
+        let message = format!("{account} is the account of a whole domain; a device is one mailbox");
         return Err(wrong("account", message).hint("write the address of an account of its own"));
     }
-    if file.account.is_empty() || file.account.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(wrong("account", format!("{:?} is not an account's name", file.account))
+    if account.is_empty() || account.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(wrong("account", format!("{account:?} is not an account's name"))
             .hint("write account = \"scan@corp.example\", as accounts list shows it"));
     }
     let messages_per_hour = file.messages_per_hour.unwrap_or(MESSAGES_PER_HOUR);
@@ -84,7 +87,20 @@ fn device(at: &[&str; 4], file: &DeviceFile, access: &Access) -> Result<Device, 
         return Err(wrong("messages_per_hour", "must be at least 1".to_owned())
             .hint("remove the device if it must not send"));
     }
-    Ok(Device { from, account: file.account.clone(), messages_per_hour })
+    Ok(Device { from, account: account.clone(), messages_per_hour })
+}
+
+/// The mistake of a device without address or account: all that it lacks.
+fn unfinished(at: &[&str; 4], file: &DeviceFile) -> Problem {
+    let lacking: Vec<&str> = [
+        (file.from.is_none(), "from = \"192.168.7.21/32\""),
+        (file.account.is_none(), "account = \"scan@corp.example\""),
+    ]
+    .into_iter()
+    .filter_map(|(lacks, line)| lacks.then_some(line))
+    .collect();
+    let message = format!("an address stands for an account, and this device lacks {}", lacking.join(", "));
+    Problem::at(*at, message).hint("write the device's address and the account in whose name it sends")
 }
 
 fn overlap(one: &IpNet, other: &IpNet) -> bool {

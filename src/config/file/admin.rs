@@ -11,7 +11,7 @@ use crate::config::{Admin, AdminAddress};
 /// The kernel's limit for the path of a Unix socket, without the final zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// The table, and what should be changed in it.
+/// The table as settings, and a warning about what should be changed in it.
 pub(super) fn admin(file: &AdminFile, base: &Base) -> Result<(Admin, Option<String>), Problem> {
     let is_default = file.address.is_none();
     let address = file.address.as_deref().map(|text| address(text, base)).transpose()?;
@@ -87,7 +87,7 @@ fn url(text: &str) -> Result<Url, Problem> {
     Ok(url)
 }
 
-/// The old address for redirects, and that it is old.
+/// The old address for redirects, and the warning that it is old.
 pub(super) fn callback(file: CallbackFile) -> Result<Option<(SocketAddr, String)>, Problem> {
     let Some(text) = file.address else { return Ok(None) };
     let problem = |message: String| {

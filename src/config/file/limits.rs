@@ -5,7 +5,7 @@ use super::{LimitSettings, LimitsFile, Problem};
 /// From accept to a finished login. Old clients give up after 30 to 60 s, Exchange drops silent
 /// connections after 60.
 const LOGIN_SECONDS: u64 = 60;
-/// A shorter time would leave the provider too little of it.
+/// A shorter time would leave too little for the provider.
 const LOGIN_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 5..=3600;
 const CONNECTIONS: usize = 10_000;
 const CONNECTIONS_PER_ADDRESS: usize = 1_000;
@@ -53,7 +53,7 @@ fn drain_seconds(written: Option<u64>) -> Result<u64, Problem> {
 fn at_least_one<T: PartialEq + From<u8>>(key: &str, value: Option<T>, default: T) -> Result<T, Problem> {
     let value = value.unwrap_or(default);
     match value == T::from(0) {
-        true => Err(Problem::at(["limits", key], "0 would let nobody in").hint("write 1 or more")),
+        true => Err(Problem::at(["limits", key], "0 would refuse every login").hint("write 1 or more")),
         false => Ok(value),
     }
 }

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Base, Door, Listener, ListenerFile, Problem, Security, Tls, TlsFile, access};
-use crate::config::Access;
 use crate::config::place::overlap;
+use crate::config::{Access, network};
 use crate::text::is_domain;
 
 /// The listeners of a configuration that names none.
@@ -60,7 +60,6 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
         return Err(Problem::at(["listeners", index, "addresses"], "is empty")
             .hint("write addresses = [\"127.0.0.1:1993\"]"));
     }
-    let access = access::access(index, protocol, file)?;
     let mut addresses = Vec::new();
     for text in &file.addresses {
         let address: SocketAddr = text.parse().map_err(|_| {
@@ -71,10 +70,12 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
             .hint("write \"127.0.0.1:1993\" or \"[::1]:1993\"; port 0 lets the system choose")
         })?;
         if file.security == Security::None && !address.ip().is_loopback() {
-            judge_cleartext(index, file, protocol, &access, address)?;
+            judge_cleartext(index, file, protocol, address)?;
         }
         addresses.push(address);
     }
+    // Behind the conditions for cleartext: only one mistake of a listener is told at once.
+    let access = access::access(index, protocol, file)?;
     Ok(Listener { protocol, addresses, security: file.security, access, is_default: false })
 }
 
@@ -84,13 +85,13 @@ fn judge_cleartext(
     index: &str,
     file: &ListenerFile,
     protocol: Door,
-    access: &Access,
     address: SocketAddr,
 ) -> Result<(), Problem> {
-    let is_open = access::has_all(&access.from);
+    let from = file.from.iter().filter_map(|text| network(text)).collect();
+    let is_open = access::has_all(&from);
     let lacking: Vec<&str> = [
         (protocol != Door::Submission, "protocol = \"submission\""),
-        (access.from.is_empty() || is_open, "from = [\"192.168.7.0/24\"]"),
+        (file.from.is_empty() || is_open, "from = [\"192.168.7.0/24\"]"),
         (!file.acknowledge_cleartext, "acknowledge_cleartext = true"),
     ]
     .into_iter()

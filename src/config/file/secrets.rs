@@ -82,7 +82,7 @@ fn inline_secret(file: &File) -> Option<Vec<String>> {
         return Some(["providers", name, "client_secret"].map(str::to_owned).to_vec());
     }
     let proxy = file.network.proxy.as_deref();
-    // A webhook on this machine needs no path that is hard to guess.
+    // The path of a webhook on this machine need not be secret.
     let is_here = |text: &&str| url::Url::parse(text).is_ok_and(|url| is_loopback(&url));
     let webhook = file.events.webhook.as_deref().filter(|text| !is_here(text) || names_user(text));
     let (url, listen_url) = (file.store.url.as_deref(), file.store.listen_url.as_deref());

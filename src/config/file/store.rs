@@ -10,10 +10,10 @@ use crate::secret::{KeySource, Secret};
 
 /// Far longer than a failover takes, and short enough for a revocation to hold on an instance without its database.
 const STALE_SECONDS: u64 = 60;
-/// A revocation must not wait longer than an hour, however the configuration is written.
+/// The longest time that the configuration may name: a revocation must not wait longer than an hour.
 const MOST_STALE_SECONDS: u64 = 3600;
 
-/// The options of a URL that the database's driver knows and this program does not set itself.
+/// The options that a URL may have: those of the database's driver that this program does not set itself.
 const OPTIONS: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "dbname"];
 const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
@@ -48,7 +48,7 @@ fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
 
-/// Refuses what only PostgreSQL has, where the store is a file.
+/// Refuses keys for PostgreSQL if the store is a file.
 fn alone(file: &StoreFile) -> Result<(), Problem> {
     let given = [
         ("password_file", file.password_file.is_some()),
@@ -75,7 +75,9 @@ fn postgres(file: &StoreFile, url: &str, base: &Base) -> Result<PostgresPlace, P
     }
     let stale_seconds = file.stale_seconds.unwrap_or(STALE_SECONDS);
     if stale_seconds > MOST_STALE_SECONDS {
-        let message = format!("is more than {MOST_STALE_SECONDS}, and a revoked password would open so long");
+        let message = format!(
+            "is more than {MOST_STALE_SECONDS}, the longest time that a revoked password may still open an account"
+        );
         return Err(Problem::at(["store", "stale_seconds"], message)
             .hint(format!("write a number from 0 to {MOST_STALE_SECONDS}")));
     }

@@ -1,5 +1,5 @@
 //! The OAuth client of a provider's table: its secret or its assertion, and an application's own credentials. A
-//! client authenticates in only one way (RFC 6749 §2.3), so a second one is a mistake.
+//! client authenticates in only one way (RFC 6749 §2.3), so a second way in the table is a mistake.
 
 use std::path::PathBuf;
 

@@ -165,7 +165,7 @@ impl Consent {
         }
     }
 
-    /// The error of a refusal, after the account's state was updated.
+    /// Updates the account's state after a refusal, and returns the error for the surface.
     pub(crate) async fn refused(
         &self,
         installation: &Installation,

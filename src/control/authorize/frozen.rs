@@ -1,5 +1,5 @@
-//! A consent that waits for an answer which its surface brings, as plain values: another process, or another instance on
-//! the same store, can go on with it. They hold secrets of the flow, so they are stored sealed.
+//! A consent that waits for an answer from its surface, as plain values, so that another process, or another instance
+//! on the same store, can finish it. The values include secrets of the flow, so they are stored sealed.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub(crate) struct FrozenConsent {
 }
 
 impl Consent {
-    /// Its values, if its answer is brought by the surface.
+    /// The consent's values, if the surface brings its answer.
     pub(crate) fn frozen(&self) -> Option<FrozenConsent> {
         let Flow::Code(authorization, Arrival::Brought) = &self.flow else { return None };
         let Seat { account, owner, aliases, password, is_mended } = &self.seat;

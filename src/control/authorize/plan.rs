@@ -142,7 +142,7 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    /// The same plan, for [`ConsentWay::Brought`] answers at this redirect URI of its provider.
+    /// This plan with `address` as its redirect URI, for [`ConsentWay::Brought`].
     pub(crate) fn brought_to(mut self, address: String) -> Self {
         if let ConsentWay::Brought { redirect_uri, .. } = &mut self.request.way {
             *redirect_uri = address;

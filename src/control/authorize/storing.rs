@@ -45,7 +45,7 @@ pub(super) struct Seat {
     pub(super) aliases: Vec<String>,
     /// The name of its first password, if one is to be made.
     pub(super) password: Option<String>,
-    /// Whether the account was there when the consent began, and is to be mended: none is made then.
+    /// Whether the consent mends an existing account. If that account is gone by the end, none is made.
     pub(super) is_mended: bool,
 }
 
@@ -120,8 +120,9 @@ impl Seat {
         Names { account: &self.account, owner: Some(&self.owner), remembered: None }
     }
 
-    /// The account as it is now. One that is to be mended may have been removed, disabled or given to another owner while
-    /// its person was at the provider, and that person undoes no act of an administrator.
+    /// The account as it is now. While the person was at the provider, an administrator may have removed or disabled an
+    /// account that was to be mended, or given it another owner. That is an error, because the person's consent must
+    /// not undo it.
     pub(super) async fn known(&self, installation: &Installation) -> Result<Option<LoginRecord>, Error> {
         let known = installation.known_account(&self.account).await?;
         let is_there = |LoginRecord { account, grant, .. }: &LoginRecord| {

@@ -1,8 +1,8 @@
-//! Records that a consent waits for an administrator, because the person may not give it.
+//! Records that an administrator has to accept before a person can consent.
 //!
-//! A working grant is not changed: its person asked for more scopes, or again. A grant that does not work gets the
-//! state of waiting. A new account gets a row that opens nothing and has no password, so that `tokens list` and
-//! the events show the person who waits. A later consent replaces it.
+//! A working grant is not changed, although its person has asked for more scopes or for another consent. A grant that
+//! does not work gets the state "waiting for an administrator". A new account gets a grant that opens nothing, and no
+//! password, so that `tokens list` and the events show who waits. A later consent replaces that grant.
 
 use time::OffsetDateTime;
 
@@ -76,7 +76,7 @@ async fn add(
     let authorization =
         Authorization { account, aliases, grant, id: Id::random(), password: None, disabled: false };
     match installation.store.authorize(&authorization, &acts).await {
-        // The account was made since, and whatever made it knows its state better.
+        // Another process has made the account meanwhile; its record is newer.
         Ok(_) | Err(StoreError::LoginNameTaken { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }

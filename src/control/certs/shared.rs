@@ -1,7 +1,8 @@
-//! The CA in a store that several machines share: a sealed setting, which one of them makes.
+//! The CA in a store that several machines share: a sealed setting, which one of the machines makes.
 //!
-//! Of two instances that make a CA at once, the first one's counts. A state directory that has a CA offers that one, so
-//! that mail programs which trust it go on. Instances look for a renewed CA after each change of the store.
+//! If two instances make a CA at once, the first one stored is used. An instance whose state directory has a CA stores
+//! that one instead of a new one, so that mail programs which trust it go on working. Instances look for a renewed CA
+//! after each change of the store.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::tls::{Authority, AuthorityError, Identity, SharedAuthority};
 /// The setting that holds the CA's key and certificate.
 const AUTHORITY: &str = "certificate_authority";
 
-/// The CA of the store, made if it is missing; `None` where each machine has its own, or a certificate of the user's.
+/// The CA of the store, made if it is missing; `None` if each machine has its own CA, or the user has a certificate.
 pub(crate) async fn of_store(installation: &Installation) -> Result<Option<Arc<SharedAuthority>>, Error> {
     if !is_shared(&installation.config) {
         return Ok(None);
@@ -48,14 +49,14 @@ pub(super) async fn is_missing(installation: &Installation) -> Result<bool, Erro
     Ok(sealed(&*installation.store).await?.is_none() && !Authority::has_key(directory))
 }
 
-/// Replaces the CA of the store by a new one, whatever the old one's state.
+/// Replaces the CA of the store by a new one, even if the old one is damaged.
 pub(super) async fn renew(installation: &Installation) -> Result<(), Error> {
     let text = Authority::make(&own(&installation.config)?, OffsetDateTime::now_utc())?;
     let _lock = installation.sealing().await?;
     put(installation, &text).await
 }
 
-/// The caller keeps other processes from sealing.
+/// Stores the CA. The caller holds the lock of sealing.
 async fn put(installation: &Installation, text: &Secret) -> Result<(), Error> {
     let new = installation.sealer.seal(AUTHORITY, text.expose().as_bytes())?;
     loop {
@@ -66,8 +67,8 @@ async fn put(installation: &Installation, text: &Secret) -> Result<(), Error> {
     }
 }
 
-/// The CA of the state directory, if it has to go along with the store in a file that is about to be moved. A setting of
-/// that store, which then came from a backup, is replaced only by a CA whose files belong together.
+/// The CA in the files of the state directory, which has to move with the store. If these files do not belong together
+/// and the store, from a backup, has a CA of its own, the store's CA is kept.
 pub(crate) async fn to_take_along(installation: &Installation) -> Result<Option<Secret>, Error> {
     match Authority::text_in(&installation.config.state_directory) {
         Err(AuthorityError::Mismatch { .. }) if sealed(&*installation.store).await?.is_some() => Ok(None),
@@ -80,8 +81,8 @@ pub(crate) async fn take_along(text: &Secret, new: &Installation) -> Result<(), 
     put(new, text).await
 }
 
-/// Puts the CA of the store, if there is one, into the files of the state directory of `new`, a store in a file, which
-/// needs no copy of it. A copy would be an old CA after `certs renew-ca`, and a later backup would have it.
+/// Moves the CA of the store, if there is one, into the files of the state directory of `new`, whose store is a file.
+/// No copy stays in the store: after `certs renew-ca` it would be the old CA, and would come back with a backup.
 pub(crate) async fn bring_back(new: &Installation) -> Result<(), Error> {
     let Some(sealed) = sealed(&*new.store).await? else { return Ok(()) };
     let text = opened(&new.sealer, &sealed)?;

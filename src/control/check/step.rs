@@ -28,7 +28,7 @@ pub(crate) enum Outcome {
 pub(crate) enum CheckEvent<'a> {
     /// The state directory has no accounts.
     NoAccounts(&'a Path),
-    /// So many accounts will be checked.
+    /// The number of accounts that will be checked.
     Accounts(usize),
     /// The following steps are about this account.
     Account(&'a str),
@@ -80,7 +80,7 @@ pub(crate) enum Finding {
     Token { minutes: i64, was_asked: bool, scopes: Vec<String>, missing: Vec<String> },
     /// The mail server accepted the token.
     SignedIn { title: String, mailbox: String, name: String },
-    /// The mailbox opened, with so many folders.
+    /// The mailbox opened; it has this number of folders.
     Folders(usize),
     /// The sign-in was ended; this door has nothing else to test.
     Left,
@@ -108,7 +108,7 @@ impl<'a> Steps<'a> {
         (self.tell)(event);
     }
 
-    /// The following steps are about that door, or about none.
+    /// The following steps are about `door`.
     pub(super) fn at(&mut self, door: Option<Door>) {
         self.protocol = door;
     }

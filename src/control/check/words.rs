@@ -1,5 +1,4 @@
-//! The result of a successful step, as a clause for people. What a person could change with a command or a button is
-//! left to the surface.
+//! The result of a successful step, as a clause for people. The surface adds the command or button that changes it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a surface asks of an error, beside its words.
+//! Questions of a surface about an error, besides its message.
 
 use super::Error;
 use crate::oauth::AuthorizeError;

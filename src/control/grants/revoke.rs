@@ -1,6 +1,6 @@
 //! The one operation that deletes a refresh token.
 //!
-//! It always deletes the token here, and revokes it at the provider if possible; the result tells both.
+//! The operation always deletes the token here, and revokes it at the provider if possible; the result covers both.
 
 use std::sync::Arc;
 

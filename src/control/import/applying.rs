@@ -1,6 +1,6 @@
 //! Carries out the plan: stores and then tests each account, and gives the configuration its name at the end.
 //!
-//! An account is stored before its refresh token is used: so the newest token is on disk whatever happens. A
+//! An account is stored before its refresh token is used: so the newest token is on disk even if the process dies. A
 //! failed test is reported and undoes nothing, because the old token may be invalid already. What concerns all
 //! accounts, such as a full disk, stops the run: the accounts so far stay, no configuration is made, and the same
 //! command goes on there later.

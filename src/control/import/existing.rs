@@ -1,4 +1,4 @@
-//! What an existing configuration has taken, so that new tables do not take it again.
+//! The names and domains that an existing configuration uses already, so that new tables use others.
 
 use std::collections::{BTreeMap, HashSet};
 

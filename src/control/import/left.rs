@@ -27,7 +27,8 @@ pub(crate) enum Why {
     LocalAddress { address: String },
     /// An option still has the sample's placeholder.
     Placeholder { option: &'static str },
-    /// A whole domain, or all. An application's sign-in at `provider` can make an account for the domain.
+    /// The section is for a whole domain, or for all addresses. An application's sign-in at `provider` can make an
+    /// account for the domain.
     CatchAll { provider: Option<String> },
     /// Two names differ only in case.
     SameName { other: String },

@@ -1,8 +1,8 @@
 //! Opens what email-oauth2-proxy has encrypted with the password of an account's mail program.
 //!
 //! Each value is judged by itself: a damaged one costs only what it was for. A password that opens one value is the
-//! right one, whatever the others are; a password that opens none of several sound values is a wrong one, and is not
-//! kept.
+//! right one, even if it does not open the others; a password that opens none of several sound values is wrong, and is
+//! not kept.
 
 use super::source::Account;
 use super::vault::is_sound;

@@ -82,7 +82,8 @@ impl Running {
             self.failed.count();
         }
         let begun = begun?;
-        // Counted now that the browser is sent on: a provider that cannot be reached uses no link up.
+        // The consent is counted only now, when the browser is redirected, so that a provider that cannot be reached
+        // does not use up the link.
         match links::begin(&*self.store, token, now).await {
             Ok(Ok(_)) => Ok(begun),
             Ok(Err(dead)) => {
@@ -166,7 +167,7 @@ impl Running {
         })
     }
 
-    /// What becomes of the answer in the query of a redirect.
+    /// The outcome of the answer in the query of a redirect.
     pub(crate) async fn receive(&self, query: &str) -> Received {
         let keep = |state: String, query: String| {
             let (keeper, query) = (self.keeper.clone(), Secret::new(query));
@@ -184,7 +185,8 @@ impl Running {
         }
     }
 
-    /// What the consent of this account is about, with the provider's name, if a person's consent can mend it.
+    /// The account, the owner and the provider of a consent, with the provider's name, if a person's consent can mend
+    /// this account.
     async fn mended(&self, account: String) -> Result<(OfLink, Option<String>), NoConsent> {
         let config = self.config.load();
         let Some(LoginRecord { account, grant, .. }) = self.store.find(&fold(&account)).await? else {

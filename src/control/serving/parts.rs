@@ -48,7 +48,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// What the metrics look up for each scrape.
+    /// The watcher that looks up the metrics for each scrape.
     pub(super) fn watcher(&self, supervisor: &Arc<Supervisor>) -> Watcher {
         Watcher::new(self.metrics.clone(), self.live.clone(), self.store.clone(), supervisor.clone())
     }

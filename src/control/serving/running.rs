@@ -94,12 +94,13 @@ pub(crate) enum NotUpgraded {
     Failed(String),
 }
 
-/// What a login finds here.
+/// The state that a login finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ready {
-    /// The store answers. Whether it tells of other instances' changes at once, where several share it.
+    /// The store answers. `hears_news` says whether notices of other instances' changes arrive; `None` if the store
+    /// sends none.
     Whole { hears_news: Option<bool> },
-    /// The database is away, and accounts that were seen lately log in as last known.
+    /// The database is away; accounts with remembered records can log in.
     AsLastKnown,
 }
 
@@ -142,8 +143,8 @@ impl Running {
             return Err(Unready::Store(format!("{}; {}", absence.cause, absence.cure)));
         }
         // The same read as a login's, under a name that no account has.
-        let nobody = fold("");
-        match tokio::time::timeout(STORE_PATIENCE, self.store.find(&nobody)).await {
+        let no_name = fold("");
+        match tokio::time::timeout(STORE_PATIENCE, self.store.find(&no_name)).await {
             Ok(Ok(_)) => Ok(Ready::Whole { hears_news: self.store.hears_news() }),
             Ok(Err(StoreError::Away(_))) if self.store.remembers_logins() => Ok(Ready::AsLastKnown),
             Ok(Err(error)) => Err(Unready::Store(error.to_string())),
@@ -187,8 +188,8 @@ impl Running {
         self.config.load_full()
     }
 
-    /// The same with the real ports of listeners, for people who set a mail program up: only `serve` knows those that the
-    /// system has chosen.
+    /// The last configuration with the real ports of the listeners, for people who set up a mail program: only `serve`
+    /// knows ports that the system has chosen.
     pub(crate) fn config_as_bound(&self) -> Arc<Config> {
         let mut config = self.config.load_full();
         let is_chosen = |listener: &Listener| listener.addresses.iter().any(|address| address.port() == 0);

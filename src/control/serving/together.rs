@@ -1,8 +1,10 @@
-//! This process among the instances on a shared store: once a second it tells what failed here, looks for what the others
-//! have told, and answers questions. Its connections of mailboxes it tells as they change.
+//! This process as one of the instances on a shared store. Once a second it writes its charges of failed logins to the
+//! store, reads those of the others, and answers questions. It writes its connections of mailboxes as they change. In
+//! this module to *tell* is to write to the store for the others, and to *look* is to read what they have told.
 //!
-//! Nothing of this waits in a login. An instance that is alone writes nothing but failures. While the store is away each
-//! instance counts alone, and forgets the connections of others after the time in which they may have died.
+//! No login waits for this. An instance that is alone writes only charges of failed logins. While the store is away
+//! each instance counts alone, and after [`LONGEST_GAP`] it drops the connections of the others, which may have died by
+//! then.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,17 +24,18 @@ use crate::store::{Actor, GateCount, Look, Question, StoreError};
 
 /// The pause between two looks, and between two writes of failures, or of connections.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Notices of many instances do not make this one look more often.
+/// The shortest pause between two looks, even if many instances send notices.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-/// Ended connections stay in the store for a minute. After half of that everything is read again.
+/// After a gap of this length between two looks, everything is read again: the rows of ended connections stay in the
+/// store for a minute only.
 const LONGEST_GAP: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(60);
-/// How long the first look may delay the start, and the last word the end.
+/// How long the first look may delay the start, and the last write the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Questions are over in seconds, so these are enough.
 const REMEMBERED: usize = 1000;
 
-/// What this process knows of the others.
+/// The state of the exchange with the others.
 #[derive(Default)]
 struct Seen {
     mark: i64,
@@ -40,7 +43,7 @@ struct Seen {
     told: Option<Instant>,
     swept: Option<Instant>,
     others: HashSet<String>,
-    /// So that no question is answered twice.
+    /// The ids of answered questions, so that no question is answered twice.
     answered: HashSet<String>,
 }
 
@@ -57,21 +60,22 @@ async fn begin(kept: &Kept, seen: &Mutex<Seen>) {
     }
 }
 
-/// The tasks that keep this process among the instances. They outlive the beginning of the stop: sessions that drain can
-/// be listed and closed, and what ends is told.
+/// The tasks of the exchange. They continue after the stop has begun, so that draining sessions can be listed and
+/// closed, and their ends are told.
 pub(super) struct Company {
     trigger: Trigger,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Company {
-    /// Call it before a connection is accepted: it reads what the others hold and what failed.
+    /// Starts the tasks. Call it before a connection is accepted: it reads the connections and the failed logins of the
+    /// others.
     pub(super) async fn start(kept: &Arc<Kept>, supervisor: &Supervisor) -> Self {
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = supervisor.until(&shutdown);
         let mut tasks = Vec::new();
         if kept.store.is_shared() {
-            // Kept over a restart of the task: an instance that ended meanwhile still has to be forgotten.
+            // This state outlives a restart of the task: an instance that ended meanwhile still has to be forgotten.
             let seen = Arc::new(Mutex::new(Seen::default()));
             begin(kept, &seen).await;
             let (staying, telling) = (kept.clone(), kept.clone());
@@ -85,7 +89,7 @@ impl Company {
     pub(super) async fn leave(self, kept: &Kept) {
         self.trigger.begin();
         for task in self.tasks {
-            // The supervisor has said why, if it has failed.
+            // If the task has failed, the supervisor has logged why.
             let _ = task.await;
         }
         let leaving = async {
@@ -153,8 +157,8 @@ async fn look(kept: &Kept, seen: &mut Seen) -> Result<(), StoreError> {
         seen.mark = 0;
     }
     let mut look = kept.store.look_around(seen.mark).await?;
-    // What an instance told before it was there for this one may be older than the mark, and so is everything in a
-    // database that has taken the place of this one.
+    // Read from the beginning if an instance is new to this one, because its earlier rows may be older than the mark;
+    // or if the database was replaced, because its marks are lower.
     let is_new = look.others.iter().any(|other| !seen.others.contains(&other.holder));
     if seen.mark > 0 && (is_new || look.mark < seen.mark) {
         seen.mark = 0;
@@ -203,7 +207,7 @@ impl Seen {
         }
     }
 
-    /// The store is away. What others hold may have ended.
+    /// The store is away: after [`LONGEST_GAP`] the connections of the others count as ended.
     fn lose(&mut self, kept: &Kept) {
         if self.looked.is_some_and(|looked| looked.elapsed() > LONGEST_GAP) {
             self.others.drain().for_each(|other| kept.gates.ended_elsewhere(&other));

@@ -32,7 +32,7 @@ pub(crate) struct Tracing {
 /// The next event of a trace.
 #[derive(Debug)]
 pub(crate) enum Traced {
-    /// So many lines were lost, because the reader was too slow.
+    /// The number of lines that were lost, because the reader was too slow.
     Lost(u64),
     Line(TraceLine),
     /// The time of the trace is over.
@@ -44,7 +44,7 @@ pub(crate) enum Traced {
 /// Why a trace cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotTraced {
-    #[error("there is no account {0:?}; imap-oauth-proxy accounts list shows all")]
+    #[error("there is no account {0:?}")]
     NoAccount(String),
     #[error("{MOST_TRACES} traces run already; end one of them first")]
     TooMany,

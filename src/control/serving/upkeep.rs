@@ -17,7 +17,8 @@ use crate::shutdown::Supervisor;
 use crate::store::StoreError;
 use crate::tls::{Identity, SharedAuthority};
 
-/// What is over in the store is removed so often. A new app password is among it, which the page shows once.
+/// The pause between two removals of expired values from the store. A new app password, which the page shows once, may
+/// be among them.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// Values that a reload replaces while tasks use them.
@@ -28,7 +29,7 @@ pub(super) struct Replaced {
     pub(super) shared: Option<Arc<SharedAuthority>>,
 }
 
-/// Starts the tasks; the company is to be left at the end.
+/// Starts the tasks; at the end the caller calls [`Company::leave`].
 pub(super) async fn start(
     kept: &Arc<Kept>,
     sealer: &Arc<Sealer>,
@@ -66,7 +67,7 @@ pub(super) fn renew_tokens(kept: &Arc<Kept>, supervised_doors: &Supervisor) {
     supervised_doors.start("token renewal", renewal);
 }
 
-/// Removes what is over in the store until the future is dropped. An instance that cannot tries again.
+/// Removes expired values from the store until the future is dropped. After a failure the next round tries again.
 async fn sweep(kept: Arc<Kept>) {
     loop {
         let swept = async {

@@ -2,7 +2,7 @@
 
 use crate::config::Door;
 
-/// What the account or the listeners lack for that.
+/// What the account or the listeners lack for a set-up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetupError {
     #[error("{domain} stands for a whole domain, and a mail program has one mailbox")]

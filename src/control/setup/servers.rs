@@ -13,7 +13,7 @@ pub(crate) struct Server {
     pub(crate) host: String,
     /// The listener's port.
     pub(crate) port: u16,
-    /// What protects the connection.
+    /// The protection of the connection.
     pub(crate) security: Security,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Ca {
 }
 
 impl Sheet {
-    /// For the account called `name`, or for a mailbox that the account of its domain opens.
+    /// The settings for the account called `name`, or for a mailbox that the account of its domain opens.
     pub(crate) async fn of(installation: &Installation, name: &str) -> Result<Self, Error> {
         let Found { record, .. } = installation.account(name).await?;
         if crate::store::is_of_domain(name) {
@@ -52,7 +52,7 @@ impl Sheet {
         Ok(Self { address, servers, ca: ca(installation).await? })
     }
 
-    /// For every address, whatever accounts there are: the listeners alone decide. `None` without listeners. The
+    /// The settings that are the same for every address, from the listeners alone; `None` without listeners. The
     /// address is a placeholder that Thunderbird replaces.
     pub(crate) fn of_all(config: &Config) -> Option<Self> {
         let of = |door| Some((door, server(config, door)?));

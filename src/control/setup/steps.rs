@@ -30,7 +30,7 @@ fn security(security: Security) -> &'static str {
     }
 }
 
-/// Steps for Outlook, which reads no such file, one sentence each; `ca_file` is where the person finds the CA.
+/// Steps for Outlook, which reads no set-up file, one sentence each; `ca_file` says where the person finds the CA.
 pub(crate) fn outlook(sheet: &Sheet, ca_file: &str) -> Vec<String> {
     let mut steps: Vec<String> = Vec::new();
     if sheet.ca.is_some() {

@@ -32,13 +32,13 @@ pub(crate) enum SealedFor {
 }
 
 impl SealedFor {
-    /// For the installation with that key. The key is checked before anything is changed.
+    /// Seals for the installation with this key. The key is checked before anything is changed.
     pub(crate) fn recipient(key: &str) -> Result<Self, Error> {
         bundle::seal_for_recipient(b"", key)?;
         Ok(Self::Recipient(key.to_owned()))
     }
 
-    /// With a passphrase that is long enough.
+    /// Seals with this passphrase, if it is long enough.
     pub(crate) fn passphrase(passphrase: Secret) -> Result<Self, Error> {
         match passphrase.expose().chars().count() < SHORTEST_PASSPHRASE {
             true => Err(Error::ShortPassphrase { least: SHORTEST_PASSPHRASE }),

@@ -55,7 +55,7 @@ pub(crate) struct Imported {
     is_disabled: bool,
 }
 
-/// The test of a stored parcel. The account stays, whatever the result.
+/// The result of the test of a stored parcel. The account stays in any case.
 pub(crate) enum Trial {
     /// This installation has no client for the provider.
     NoClient,

@@ -18,6 +18,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::jwt::{SigningKey, fresh_id};
+use super::key_file;
 use crate::config::{AppGrant, AssertionAlgorithm};
 use crate::oauth::http::request::{self, Requests};
 use crate::oauth::meaning::text;
@@ -29,6 +30,8 @@ use crate::trouble::Cure;
 const ASSERTION_LIFETIME: i64 = 600;
 /// The longest lifetime that Google accepts.
 const SERVICE_ACCOUNT_LIFETIME: i64 = 3600;
+/// No certificate or key is longer; what is, is another file.
+const LONGEST_FILE: u64 = 1024 * 1024;
 /// Clocks differ: an assertion is valid from a minute ago.
 const SKEW: i64 = 60;
 
@@ -183,10 +186,8 @@ fn for_application(error: TokenError) -> TokenError {
 }
 
 async fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TokenError> {
-    match tokio::fs::read(path).await {
-        Ok(bytes) => Ok(Zeroizing::new(bytes)),
-        Err(error) => Err(wrong_file(path, &format!("it cannot be read: {error}"))),
-    }
+    let read = key_file::read(path, LONGEST_FILE).await;
+    read.map_err(|error| wrong_file(path, &format!("it cannot be read: {error}")))
 }
 
 fn wrong_file(path: &Path, why: &str) -> TokenError {

@@ -1,7 +1,7 @@
 //! Puts the administrator's link into the cure of a refusal that is due to a missing consent.
 //!
-//! The table of errors knows what such a refusal means, and not at which tenant, for which client and scopes: that is
-//! the provider's, so the link is added where both are at hand.
+//! The table of errors has the meaning of such a refusal, but not the tenant, the client and the scopes that belong
+//! into the link. Those are the provider's; so the link is added here, where both are known.
 
 use url::Url;
 

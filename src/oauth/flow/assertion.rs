@@ -1,10 +1,10 @@
-//! A federated credential: another service signs who this client is (RFC 7523 §2.2), and renews what it signed in a
-//! file, as Kubernetes and Azure do (`AZURE_FEDERATED_TOKEN_FILE`).
+//! A federated credential: another service signs an assertion of who this client is (RFC 7523 §2.2), and keeps a fresh
+//! one in a file, as Kubernetes and Azure do (`AZURE_FEDERATED_TOKEN_FILE`).
 //!
-//! The file is read at each use and nothing of it is kept, so the newest assertion counts. The proxy cannot judge
-//! the signature, which is for the provider; it looks at the end of the assertion, because the provider's refusal of
-//! one that has ended names neither the file nor what writes it. A file that is missing, empty or too old costs no
-//! grant: the next refresh reads it anew.
+//! The file is read at each use and nothing of it is kept, so the newest assertion is used. The proxy cannot check the
+//! signature, which is for the provider. It does check the expiry, because a provider that refuses an expired assertion
+//! names neither the file nor the program that writes it. A file that is missing, empty or too old costs no grant: the
+//! next refresh reads the file again.
 
 // Dates and spans from files, the store and peers: no sum of them may overflow.
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -14,26 +14,23 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use time::OffsetDateTime;
-use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroizing;
 
+use super::key_file;
 use crate::oauth::TokenError;
 use crate::oauth::meaning::text;
 use crate::secret::Secret;
 use crate::trouble::Cure;
 
-/// No assertion is longer; what is, is another file.
+/// A longer file is no assertion.
 const LONGEST: u64 = 64 * 1024;
 
 const KEY: &str = "client_assertion_file";
 
-/// The assertion in `path`, which still holds at `now`.
+/// The assertion in `path`; an error if it has expired at `now`.
 pub(in crate::oauth) async fn read(path: &Path, now: OffsetDateTime) -> Result<Secret, TokenError> {
-    let mut content = Zeroizing::new(Vec::new());
-    let file = tokio::fs::File::open(path).await;
-    let file = file.map_err(|error| unusable(path, &format!("cannot be read: {error}")))?;
-    let read = file.take(LONGEST).read_to_end(&mut content).await;
-    read.map_err(|error| unusable(path, &format!("cannot be read: {error}")))?;
+    let read = key_file::read(path, LONGEST).await;
+    let content = read.map_err(|error| unusable(path, &format!("cannot be read: {error}")))?;
     let assertion = std::str::from_utf8(&content).unwrap_or_default().trim();
     if content.iter().all(u8::is_ascii_whitespace) {
         return Err(unusable(path, "is empty"));
@@ -52,7 +49,7 @@ pub(in crate::oauth) async fn read(path: &Path, now: OffsetDateTime) -> Result<S
     Ok(Secret::new(assertion))
 }
 
-/// What a JWT claims (RFC 7519 §7.2). A provider may take an assertion without an end.
+/// The claims of a JWT (RFC 7519 §7.2). An assertion may lack an expiry: some providers accept that.
 fn claims(assertion: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
     let mut parts = assertion.split('.');
     let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
@@ -65,7 +62,7 @@ fn claims(assertion: &str) -> Option<serde_json::Map<String, serde_json::Value>>
 
 fn end(claims: &serde_json::Map<String, serde_json::Value>) -> Option<OffsetDateTime> {
     let seconds = claims.get("exp")?.as_f64()?;
-    // `as` saturates, and a date that does not exist is no end.
+    // `as` saturates, and a date outside of the calendar counts as no expiry.
     OffsetDateTime::from_unix_timestamp(seconds as i64).ok()
 }
 
@@ -130,6 +127,13 @@ mod tests {
             }
         }
         let now = OffsetDateTime::UNIX_EPOCH;
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [directory.path(), &pipe] {
+            let no_file = read(path, now).await.unwrap_err();
+            assert!(no_file.to_string().contains("it is no regular file"), "{no_file}");
+        }
         let missing = read(Path::new("/nonexistent/assertion"), now).await.unwrap_err();
         assert!(missing.to_string().contains("/nonexistent/assertion cannot be read"), "{missing}");
         assert!(matches!(missing, TokenError::NeedsAdministrator(_)), "it costs no grant");

@@ -16,7 +16,7 @@ use crate::oauth::http::discovery::is_issuer;
 use crate::oauth::meaning::text;
 use crate::secret::{Secret, same_bytes};
 
-/// A longer pasted text is no provider's address.
+/// A longer pasted text is no redirect of a provider.
 const LONGEST_PASTE: usize = 16 * 1024;
 
 /// An authorisation code. With its verifier it can be redeemed for a grant for some minutes.
@@ -81,7 +81,7 @@ impl AdminConsent {
         }
     }
 
-    /// The answer in a redirect's query: `admin_consent=True&tenant=…`, with `error` where it is no.
+    /// The answer in a redirect's query: `admin_consent=True&tenant=…`, with `error` if the administrator refused.
     pub(in crate::oauth) fn of(query: &str) -> Option<Self> {
         if !has(query, "admin_consent") || has(query, "code") {
             return None;

@@ -27,7 +27,7 @@ pub enum AuthorizeError {
     ScopesMissing {
         /// The requested scopes that were not granted.
         missing: Vec<String>,
-        /// The scopes that came instead, as far as they are told.
+        /// The scopes that came instead, if the provider lists them.
         granted: Vec<String>,
     },
     /// The id_token does not answer our request.
@@ -39,7 +39,7 @@ pub enum AuthorizeError {
 }
 
 impl AuthorizeError {
-    /// What is wrong where an administrator has to consent before the person can.
+    /// The trouble, if an administrator has to consent before the person can.
     pub fn awaited_consent(&self) -> Option<Trouble> {
         let refusal = match self {
             Self::Token(error) => error.refusal(),
@@ -59,7 +59,8 @@ impl AuthorizeError {
     }
 }
 
-/// Asked for one thing and got another: the person unticked it, the registration lacks it, or its name is misspelt.
+/// The message about scopes that are missing: the person unticked them, the registration lacks them, or a name is
+/// misspelt.
 fn scopes_missing(missing: &[String], granted: &[String]) -> String {
     let came = match granted {
         [] => "none of the scopes".to_owned(),

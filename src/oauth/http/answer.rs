@@ -1,8 +1,7 @@
 //! Reads an endpoint's answer: a JSON object, or a refusal of one of three classes.
 //!
 //! Pure functions over a [`Reply`]. The rules, in this order:
-//! 1. 408, 425, 429 and 5xx are passing whatever the body says. So is a redirect; redirects are never
-//!    followed.
+//! 1. 408, 425, 429 and 5xx are passing, with any body. So is a redirect; redirects are never followed.
 //! 2. A JSON object with `error` is classified by that error, even with status 200.
 //! 3. A JSON object with a 2xx status is an answer.
 //! 4. 401 without such an object is for the administrator, because the client was not accepted.

@@ -33,7 +33,7 @@ pub(in crate::oauth) async fn fetch(transport: &Transport, issuer: &str) -> Resu
         let reply = transport.get(&url, None).await?;
         match answer::object(&reply, &[]) {
             Ok(document) => return read(issuer, &document),
-            // No waiting helps where there is nothing, or a page for people.
+            // Waiting does not help if there is no document, or a web page in its place.
             Err(_) if !is_trouble(reply.status) => {
                 failure = failure.or_else(|| Some(no_document(&url, reply.status)));
             }
@@ -48,8 +48,8 @@ fn is_trouble(status: u16) -> bool {
     matches!(status, 300..400 | 408 | 425 | 429 | 500..)
 }
 
-/// It costs no grant, and it is asked for again: the document may only be gone for a while. Yet what a person can do about
-/// it is not to wait.
+/// The error for a missing document. It costs no grant, and the document is requested again, because it may be gone for
+/// a while only. But its cure is not to wait: a person can correct the configuration.
 fn no_document(url: &Url, status: u16) -> TokenError {
     let address = text::plain(url.as_str(), 300);
     let meaning = format!("there is no discovery document at {address}");

@@ -1,6 +1,6 @@
-//! A way to a token endpoint that is not the network: a simulation carries the forms itself.
+//! A way to a token endpoint without a network, for a simulation that carries the forms itself.
 //!
-//! The requests are built, and the answers read, by the same code as on the network; only the carrying differs.
+//! The requests are built, and the answers read, by the same code as on the network; only the transport differs.
 
 use async_trait::async_trait;
 use zeroize::Zeroizing;
@@ -34,7 +34,7 @@ pub(super) async fn carry(exchange: &dyn Exchange, request: &EndpointRequest) ->
     Ok(Reply { status: answer.status, retry_after: answer.retry_after, body })
 }
 
-/// What a carrier of forms answers to everything else.
+/// The error for a request that is no form.
 pub(super) fn only_forms() -> TokenError {
     TokenError::passing("network", "only forms are carried here", None)
 }

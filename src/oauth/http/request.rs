@@ -2,9 +2,9 @@
 //!
 //! oauth2 builds them (RFC 6749 §4.1.3, §4.4, §6, RFC 8628 §3.1): the parameters and the client
 //! authentication, Basic with form-encoded id and secret (§2.3.1). oauth2 sends a request through a closure;
-//! the closure here returns the request unsent, so that this room sends it and reads the answer. Where oauth2
-//! offers no single request (RFC 7523, RFC 8628 §3.4, RFC 7009), the headers and the client authentication
-//! are taken from one that it builds.
+//! the closure here returns the request unsent, so that this module sends it and reads the answer. Where oauth2 offers
+//! no single request (RFC 7523, RFC 8628 §3.4, RFC 7009), the headers and the client authentication are taken from one
+//! that it builds.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -35,8 +35,8 @@ const ASSERTION_TYPE: [&str; 2] =
     ["client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"];
 const ASSERTION: &str = "client_assertion";
 
-/// Puts the assertion, where there is one, into a request that is being built: each of oauth2's builders is a type of
-/// its own.
+/// Puts the assertion, if there is one, into a request that is being built. A macro, because each of oauth2's builders
+/// has its own type.
 macro_rules! proven {
     ($requests:expr, $builder:expr) => {
         match &$requests.assertion {
@@ -59,8 +59,8 @@ pub(in crate::oauth) struct Requests<'a> {
 }
 
 impl<'a> Requests<'a> {
-    /// With `assertion` (RFC 7523 §2.2) and without the secret, if there is one: a client uses one way of
-    /// authentication a request (RFC 6749 §2.3).
+    /// With an `assertion` (RFC 7523 §2.2) the secret is not sent: a client authenticates in one way only (RFC 6749
+    /// §2.3).
     pub(in crate::oauth) fn new(
         provider: &'a Provider,
         token_url: &Url,
@@ -80,7 +80,7 @@ impl<'a> Requests<'a> {
         Ok(Self { provider, client, assertion })
     }
 
-    /// The client's secret, where that is how it proves itself.
+    /// The client's secret, if the client authenticates with it.
     fn secret(&self) -> Option<&Secret> {
         self.provider.client_secret.as_ref().filter(|_| self.assertion.is_none())
     }

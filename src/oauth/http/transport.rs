@@ -1,9 +1,9 @@
 //! HTTP connections to a provider's endpoints.
 //!
-//! The caller supplies the trust roots. No redirect is followed, so a secret reaches only the configured
-//! endpoint. Like mail connections, requests use no proxy but `network.proxy`, and none to this machine. An
-//! answer is read up to 64 KiB, uncompressed, within 30 seconds in all. An endpoint is https, or http on a
-//! loopback host. Errors name the host and the cause, never a URL's query or a body.
+//! The caller supplies the trust roots. No redirect is followed, so a secret reaches only the configured endpoint. Like
+//! mail connections, requests go through `network.proxy` and no other proxy, and directly to hosts on this machine. An
+//! answer is read up to 64 KiB, uncompressed, within 30 seconds in all. An endpoint is https, or http on a loopback
+//! host. Errors name the host and the cause, never a URL's query or a body.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ use crate::trouble::Cure;
 
 /// A provider that is slower to accept a connection will not answer in time for a login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Shorter than a login's time: the login must get its tagged answer (design: 45 of 60 seconds).
+/// Shorter than the time of a login's sign-in (three quarters of `limits.login_seconds`, by default 45 s), so that the
+/// login still gets its tagged answer.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Kept connections save handshakes in a burst of refreshes. Servers close connections that are idle for
 /// longer.
@@ -149,7 +150,7 @@ impl Transport {
         let proxy = self.proxy.as_ref().filter(|_| !is_loopback(url));
         let way = proxy.map(|proxy| format!(" through network.proxy ({proxy})")).unwrap_or_default();
         let host = host_of(url);
-        // The one that a person wrote: the usual one is known.
+        // Only a port that the URL names: the default port needs no mention.
         let port = url.port().map(|port| format!(" on port {port}")).unwrap_or_default();
         let mut meaning = match error.is_timeout() {
             true => format!("{host} did not answer in time{port}{way}"),

@@ -1,5 +1,5 @@
-//! Posts JSON to an address of the administrator's choice. It shares this room's HTTP client and follows no
-//! redirect. Its errors never contain the address's path or query, which may be secret.
+//! Posts JSON to an address of the administrator's choice, with the HTTP client of `transport`, which follows no
+//! redirect. Errors never contain the address's path or query, which may be secret.
 
 use std::sync::Arc;
 

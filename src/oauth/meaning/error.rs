@@ -1,4 +1,4 @@
-//! Why there is no token. The variants follow what the caller does next.
+//! Why there is no token, with a variant for each reaction of the caller.
 //!
 //! Local trouble has no variant of its own: a missing client id, an unreadable key file or an http address is
 //! for the administrator, like a refused client secret, and ends no grant.
@@ -26,13 +26,13 @@ pub enum TokenError {
     Passing {
         /// The pause that the provider asks for, at most a day.
         retry_after: Option<Duration>,
-        /// What the endpoint answered.
+        /// The refusal that the endpoint answered.
         refusal: Box<ProviderRefusal>,
     },
 }
 
 impl TokenError {
-    /// What the endpoint answered, for every variant.
+    /// The refusal, for every variant.
     pub fn refusal(&self) -> &ProviderRefusal {
         match self {
             Self::NeedsPerson(refusal) | Self::NeedsAdministrator(refusal) => refusal,
@@ -55,9 +55,14 @@ impl TokenError {
         matches!(self.refusal().cure, Cure::AdminConsent { .. })
     }
 
-    /// Whether waiting can cure it.
+    /// Whether the trouble passes without a person's act.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Passing { .. })
+    }
+
+    /// Whether the fault lies in this machine's files or configuration, so that no token was asked for.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::NeedsAdministrator(refusal) if refusal.status.is_none() && refusal.error.is_none())
     }
 
     /// A local fault that an administrator can fix.
@@ -72,7 +77,7 @@ impl TokenError {
         }))
     }
 
-    /// The same, with another cure.
+    /// This error with another cure.
     pub(in crate::oauth) fn cured_by(mut self, cure: Cure) -> Self {
         match &mut self {
             Self::NeedsPerson(refusal)
@@ -93,7 +98,7 @@ impl TokenError {
             error: None,
             description: None,
             meaning: meaning.into(),
-            cure: Cure::wait("nothing is lost; try again later"),
+            cure: Cure::wait("nothing is lost; wait and try again later"),
             status,
         };
         Self::Passing { retry_after: None, refusal: Box::new(refusal) }

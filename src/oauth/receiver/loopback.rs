@@ -1,10 +1,10 @@
 //! Receives the redirect at the end of a sign-in, on a loopback address (RFC 8252 §7.3).
 //!
-//! It is open from [`Callback::bind`] until the first answer with the right `state` has its page, or until it is
-//! dropped. Anything on this machine can send it requests, and so can a web page that rebinds its name to
-//! 127.0.0.1: therefore the Host must be ours, the method GET, the path the redirect's, and a request with the
-//! wrong `state` gets a page and does not end the wait. Nor does an administrator's answer, which comes to the
-//! same address before the person's.
+//! The listener is open from [`Callback::bind`] until the first answer with the right `state` has its page, or until it
+//! is dropped. Any program on this machine can send it requests, and so can a web page that rebinds its name to
+//! 127.0.0.1: therefore the Host must be ours, the method GET, the path the redirect's, and a request with the wrong
+//! `state` gets a page and does not end the wait. Nor does an administrator's answer, which comes to the same address
+//! before the person's.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,7 +23,7 @@ use crate::http::{self, Bounds};
 use crate::oauth::flow::redirect::{AuthorizationCode, Expected, RedirectError};
 use crate::oauth::{AuthorizationRequest, redirect_text, state_of};
 
-/// A free port on 127.0.0.1 may be taken on ::1; after so many tries that is improbable.
+/// The most tries for a port that is free on both addresses: a free port on 127.0.0.1 may be taken on ::1.
 const PORT_TRIES: usize = 16;
 
 /// A listener for one redirect.
@@ -94,8 +94,8 @@ impl Callback {
 }
 
 impl Callback {
-    /// Sends each browser that brings an answer on, to the address that `onwards` gives for the answer's `state`. Runs
-    /// until the future is dropped.
+    /// Redirects each browser that brings an answer to the address that `onwards` returns for the answer's `state`.
+    /// Runs until the future is dropped.
     pub async fn forward(self, onwards: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
         let place = Arc::new(Place::of(&self.redirect_uri));
         let onwards = Arc::new(onwards);

@@ -88,7 +88,8 @@ pub(super) fn of_administrator(answer: AdminConsent) -> Page {
     }
 }
 
-/// The page for an administrator whose answer belongs to no sign-in that is known here: it is not taken for true.
+/// The page for an administrator's answer that belongs to no known sign-in. The page does not confirm it, because
+/// anyone can make up such an address.
 pub(super) fn of_unasked_administrator(answer: AdminConsent) -> Page {
     let said = match answer {
         AdminConsent::Given => "The address of this page says that an administrator has consented.",
@@ -110,7 +111,7 @@ fn cure(refusal: &ProviderRefusal) -> Option<String> {
     (!cure.is_empty()).then_some(cure)
 }
 
-/// The page for any path that is not a redirect's.
+/// The page for any path to which no redirect leads.
 pub(super) fn not_found() -> Page {
     notice(StatusCode::NOT_FOUND, "Not found", "There is nothing here.")
 }

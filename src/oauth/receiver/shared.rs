@@ -41,8 +41,8 @@ impl SharedCallback {
         self.listener.local_addr()
     }
 
-    /// Passes each answer's `state` and query to `keep`, which returns what becomes of it. `keep` runs to its end
-    /// even if the browser hangs up. Runs until the future is dropped.
+    /// Passes each answer's `state` and query to `keep`, which returns the outcome. `keep` runs to its end even if the
+    /// browser hangs up. Runs until the future is dropped.
     pub async fn serve<F>(&self, keep: impl Fn(String, String) -> F + Send + Sync + 'static)
     where
         F: Future<Output: Into<Received> + Send> + Send + 'static,
@@ -59,13 +59,14 @@ impl SharedCallback {
     }
 }
 
-/// What becomes of the answer in `query`: `keep` gets its `state` and the query, and runs to its end even if the
-/// browser hangs up.
+/// The outcome of the answer in `query`: `keep` gets its `state` and the query, and runs to its end even if the browser
+/// hangs up.
 pub async fn receive<F>(query: &str, keep: impl Fn(String, String) -> F) -> Received
 where
     F: Future<Output: Into<Received> + Send> + Send + 'static,
 {
-    // An administrator's answer ends no sign-in, so no sign-in is looked up, and the answer may be made up.
+    // An administrator's answer ends no sign-in, so none is looked up; the answer itself is not trusted, because anyone
+    // can make one up.
     if let Some(answer) = AdminConsent::of(query) {
         return Received::Administrator(answer);
     }
@@ -74,22 +75,22 @@ where
     tokio::spawn(keeping).await.map_or(Received::NotExpected, Into::into)
 }
 
-/// What becomes of an answer.
+/// The outcome of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// A command waits for it, and gets it.
+    /// A command waits for the answer, and gets it.
     Kept,
     /// The sign-in began on the page: the browser takes the answer on to this address.
     Onwards(String),
-    /// It is an administrator's, who was asked to consent for everyone.
+    /// The answer is from an administrator who was asked to consent for everyone.
     Administrator(AdminConsent),
-    /// Whether a sign-in waits for it is not known just now.
+    /// It is not known at the moment whether a sign-in waits for the answer.
     Away,
-    /// No sign-in waits for it.
+    /// No sign-in waits for the answer.
     NotExpected,
 }
 
-/// Whether it is kept.
+/// Whether a command gets the answer.
 impl From<bool> for Received {
     fn from(kept: bool) -> Self {
         if kept { Self::Kept } else { Self::NotExpected }

@@ -22,7 +22,7 @@ use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Login, sasl};
 use crate::wire::Buffer;
 use literal::{OwedAnswer, Refused};
 
-/// The dialogue's state.
+/// The dialogue with a mail program.
 #[derive(Debug)]
 pub struct Dialogue {
     channel: Channel,
@@ -41,7 +41,7 @@ enum State {
     New,
     /// Between commands, or within one.
     Command,
-    /// Drops so many bytes of a refused literal and the rest of its command, then answers.
+    /// Drops the `left` bytes of a refused literal and the rest of its command, then answers.
     Discard { left: u64, answer: OwedAnswer },
     /// An AUTHENTICATE exchange waits for a line.
     Sasl { tag: Vec<u8>, expects: Expects },
@@ -90,6 +90,14 @@ impl ClientDialogue for Dialogue {
         }
     }
 
+    fn awaits_header(&self, inbox: &[u8]) -> bool {
+        self.meter.awaits_header(inbox)
+    }
+
+    fn no_header(&mut self) {
+        self.meter.no_header();
+    }
+
     fn client_called(&self) -> Option<&str> {
         self.called.as_deref()
     }
@@ -115,10 +123,7 @@ impl ClientDialogue for Dialogue {
     }
 
     fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
-        match self.limit("it sent more at once than is held before a login", outbox) {
-            Some(Event::End(end)) => end,
-            _ => DialogueEnd::Closed,
-        }
+        self.limit("it sent more at once than is held before a login", outbox)
     }
 
     fn accepted(&mut self) {
@@ -177,7 +182,7 @@ impl Dialogue {
 
     /// Ends the dialogue if `size` bytes of one command are too many.
     fn check(&mut self, size: usize, outbox: &mut Buffer) -> Option<Event> {
-        self.meter.check(size).err().and_then(|what| self.limit(what, outbox))
+        self.meter.check(size).err().map(|what| Event::End(self.limit(what, outbox)))
     }
 
     /// Handles a whole command.
@@ -279,12 +284,13 @@ impl Dialogue {
     }
 
     fn count_command(&mut self, outbox: &mut Buffer) -> Option<Event> {
-        self.meter.command().err().and_then(|what| self.limit(what, outbox))
+        self.meter.command().err().map(|what| Event::End(self.limit(what, outbox)))
     }
 
-    fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Option<Event> {
+    fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> DialogueEnd {
         answer::write_bye(outbox, None, "Too much before login");
-        self.end(DialogueEnd::Limit(what))
+        self.state = State::End;
+        DialogueEnd::Limit(what)
     }
 
     fn end(&mut self, end: DialogueEnd) -> Option<Event> {

@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn offers_are_read() {
         let gmail = "IMAP4rev1 UNSELECT SASL-IR AUTH=XOAUTH2 auth=plain AUTH=gssapi AUTH=OAUTHBEARER";
-        // Once for imap-codec, once for the shallow reader.
+        // The first line is for imap-codec, the second for the shallow reader.
         for line in [
             format!("* CAPABILITY {gmail}\r\n"),
             format!("* CAPABILITY  {gmail} \n"),

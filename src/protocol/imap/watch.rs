@@ -13,7 +13,7 @@ const FLUSHED: Tail = [0x00, 0x00, 0xff, 0xff];
 /// Observations of one session.
 #[derive(Debug, Default)]
 pub struct SessionWatch {
-    /// The cause that was told last, which is not told again.
+    /// The cause that was reported last, which is not reported again.
     told: Option<&'static str>,
 }
 

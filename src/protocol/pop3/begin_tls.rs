@@ -9,7 +9,7 @@ use crate::wire::Buffer;
 /// The cleartext before TLS on a port of STLS: greeting -> STLS -> `+OK`.
 #[derive(Default)]
 pub struct BeginTls {
-    /// Whether STLS was said.
+    /// Whether STLS was sent.
     asked: bool,
     lines: Lines,
 }

@@ -27,7 +27,7 @@ use crate::wire::Buffer;
 const CODES: [&str; 2] = ["RESP-CODES", "AUTH-RESP-CODE"];
 const STLS_FIRST: &str = "Say STLS first: passwords are not read in cleartext here";
 
-/// The dialogue's state.
+/// The dialogue with a client.
 #[derive(Debug)]
 pub struct Dialogue {
     channel: Channel,
@@ -98,6 +98,14 @@ impl ClientDialogue for Dialogue {
         }
     }
 
+    fn awaits_header(&self, inbox: &[u8]) -> bool {
+        self.meter.awaits_header(inbox)
+    }
+
+    fn no_header(&mut self) {
+        self.meter.no_header();
+    }
+
     /// POP3 has no command in which a client names itself.
     fn client_called(&self) -> Option<&str> {
         None
@@ -125,10 +133,7 @@ impl ClientDialogue for Dialogue {
     }
 
     fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
-        match self.limit("it sent more at once than is held before a login", outbox) {
-            Event::End(end) => end,
-            _ => DialogueEnd::Closed,
-        }
+        self.limit("it sent more at once than is held before a login", outbox)
     }
 
     fn accepted(&mut self) {
@@ -164,7 +169,7 @@ impl Dialogue {
         let end = match self.meter.line(&mut self.search, inbox) {
             Ok(Some(end)) => end,
             Ok(None) => return Some(Event::More),
-            Err(what) => return Some(self.limit(what, outbox)),
+            Err(what) => return Some(Event::End(self.limit(what, outbox))),
         };
         let line = without_end(inbox.get(..end).unwrap_or_default());
         let event = match std::mem::replace(&mut self.state, State::Command) {
@@ -186,7 +191,7 @@ impl Dialogue {
             return Some(self.end(DialogueEnd::Http("a POP3 port")));
         }
         if let Err(what) = self.meter.command() {
-            return Some(self.limit(what, outbox));
+            return Some(Event::End(self.limit(what, outbox)));
         }
         match command::parse(line) {
             Command::Capa => self.list_capabilities(outbox),
@@ -244,9 +249,10 @@ impl Dialogue {
         None
     }
 
-    fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Event {
+    fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> DialogueEnd {
         write_err(outbox, "Too much before login");
-        self.end(DialogueEnd::Limit(what))
+        self.state = State::End;
+        DialogueEnd::Limit(what)
     }
 
     fn end(&mut self, end: DialogueEnd) -> Event {

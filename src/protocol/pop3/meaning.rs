@@ -32,7 +32,7 @@ const IN_USE: Advice = Advice::person(
 );
 const THROTTLED: Advice = Advice::person(
     "The mail provider slows this account down after too many requests",
-    "let it rest and fetch mail less often",
+    "wait, and fetch mail less often",
 );
 const SWITCHED_OFF: Advice = Advice {
     cause: "The mail provider does not let this account use POP3",
@@ -45,7 +45,7 @@ const NOT_UNDERSTOOD: Advice = Advice::person(
 );
 const TURNED_AWAY: Advice = Advice::person(
     "The mail provider's server turns this machine's connection away",
-    "try again later; if it stays so, check the provider's `pop3` host and port, and whether this machine's address is blocked",
+    "wait and try again later; if it stays so, check the provider's `pop3` host and port, and whether this machine's address is blocked",
 );
 
 /// Texts of providers, matched anywhere in a line without regard to case; the first match counts.
@@ -84,7 +84,7 @@ const KNOWN: &[(&str, Verdict, Advice)] = &[
     (
         "Connection is closed",
         Verdict::Unavailable,
-        Advice::person("Exchange closed the connection", "try again later"),
+        Advice::person("Exchange closed the connection", "wait and try again later"),
     ),
     (
         "User is authenticated but not connected",
@@ -147,7 +147,7 @@ pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
     judged(text, heard, known(text).or_else(|| by_code(text)).unwrap_or((Verdict::Token, TOKEN)))
 }
 
-/// The same for a user name that begins with `recent:`: the provider may not know that prefix.
+/// Like [`refused`], for a user name that begins with `recent:`, a prefix that the provider may not know.
 pub(super) fn refused_recent(text: &[u8], heard: Heard) -> Refusal {
     match refused(text, heard) {
         Refusal::Token(said) => Refusal::Token(Said { advice: OF_RECENT, ..said }),

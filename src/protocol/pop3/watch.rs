@@ -1,10 +1,11 @@
 //! Observes a POP3 session after the login: whether it may end now, and bad news from the provider.
 //!
-//! A line of ours would be taken for the answer to the next command, so nothing is ever said, and never a QUIT. What
-//! matters is the end: not within an answer, and not while mail moves. An answer of several lines ends with a dot that
-//! stands alone, and one line begins with `+` or `-`; any other line is of a text, which a dot alone ends. So a line of mail
-//! that looks like an answer is none. Only between an answer's first line and its text the pause of five seconds
-//! stands alone.
+//! The client would take a line of the proxy for the answer to its next command, so the proxy sends no last line, and
+//! no QUIT to the provider. It only chooses the moment of the end: not within an answer, and not while mail is
+//! transferred. An answer is a line that begins with `+` or `-`. Any other line belongs to a text, which ends with a
+//! line that is only a dot; so a line of mail that looks like an answer is not taken for one. One case cannot be
+//! recognised by the lines: a pause between an answer's first line and its text. There only the five seconds of silence
+//! help.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub struct SessionWatch {
     is_whole: bool,
     /// The whole lines so far end within a text, which may be mail.
     in_text: bool,
-    /// The last cause that was told; it is not repeated.
+    /// The cause that was reported last, which is not reported again.
     told: Option<&'static str>,
 }
 
@@ -30,20 +31,20 @@ pub struct SessionWatch {
 const LINE_LIMIT: usize = 512;
 
 impl Watch for SessionWatch {
-    /// Of mail nothing but the beginning of its last line is kept, and that it has not ended.
+    /// All pieces are shown. Of mail only the beginning of its last line is kept, and that the mail has not ended.
     const LISTENS_TO: usize = usize::MAX;
 
     /// After this pause the client is between two commands.
     const QUIET: Duration = Duration::from_secs(5);
 
-    /// A QUIT is what deletes, and a provider may take its time with it.
+    /// QUIT deletes the marked messages, and a provider may take long to answer it.
     const AWAITS_ANSWERS: bool = true;
 
     fn overhear(&mut self, piece: &[u8], tell: &mut dyn FnMut(Overheard)) {
         if piece.len() <= LINE_LIMIT && piece.starts_with(b"-ERR ") && self.is_between_answers() {
             self.hear(piece, tell);
         }
-        // First the line that the last piece ended within.
+        // First the rest of the line in which the last piece ended.
         let first_end = memchr::memchr(b'\n', piece).map_or(piece.len(), |at| at + 1);
         let (first, rest) = piece.split_at_checked(first_end).unwrap_or((piece, b""));
         self.keep(first);
@@ -68,13 +69,13 @@ impl Watch for SessionWatch {
 impl SessionWatch {
     fn is_between_answers(&self) -> bool {
         match self.begun.get(..self.begun_len).unwrap_or_default() {
-            // The answer to the login came before.
+            // Nothing came since the answer to the login.
             b"" => true,
             _ => self.is_whole && !self.in_text,
         }
     }
 
-    /// Keeps the beginning of a line, or of one that goes on.
+    /// Keeps the beginning of a new line, or appends to the beginning of a line that continues.
     fn keep(&mut self, line: &[u8]) {
         if std::mem::take(&mut self.is_whole) {
             self.begun_len = 0;
@@ -100,7 +101,8 @@ impl SessionWatch {
     }
 }
 
-/// Whether whole lines end within a text; `None` where all look like answers, which a text can hold too.
+/// Whether whole lines end within a text; `None` if all of them look like answers, because a text can hold such lines
+/// too.
 fn is_text_behind(mut lines: &[u8]) -> Option<bool> {
     while let Some(others) = lines.strip_suffix(b"\n") {
         let begun = memchr::memrchr(b'\n', others).map_or(0, |at| at + 1);
@@ -113,7 +115,7 @@ fn is_text_behind(mut lines: &[u8]) -> Option<bool> {
     None
 }
 
-/// The same of one line, of which the beginning is enough.
+/// Like [`is_text_behind`], for one line, or its beginning.
 fn is_text_behind_line(line: &[u8]) -> Option<bool> {
     let is_answer = line.starts_with(b"+OK") || line.starts_with(b"-ERR") || line.starts_with(b"+ ");
     match line {

@@ -22,12 +22,12 @@ enum TlsState {
 }
 
 impl BeginTls {
-    /// At its very beginning.
+    /// A dialogue before the greeting.
     pub fn new() -> Self {
         Self { state: TlsState::Greeting, replies: Replies::default() }
     }
 
-    /// Works through the inbox; true once the server waits for the handshake.
+    /// Processes the inbox; true once the server waits for the handshake.
     pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<bool, Refusal> {
         while let Some(end) = self.replies.next(inbox)? {
             let reply = Reply::read(inbox.get(..end).unwrap_or_default());

@@ -1,12 +1,12 @@
-//! Follows what a device sends in its session, to know which reply accepts a message that came by BDAT (RFC 3030).
+//! Follows the commands of a device in its session, to know which reply accepts a message that came by BDAT (RFC 3030).
 //!
-//! A message by DATA is known by the provider's `354`; BDAT has nothing like that, and a `250` alone does not tell what
-//! it accepts. So the commands of a device are numbered, and so are the replies: the reply with the number of a
-//! `BDAT … LAST` accepts or refuses its message. The numbers begin anew whenever nothing is awaited, so that a count
-//! that went wrong does not stay wrong.
+//! The provider answers DATA with `354`, so such a message is easy to count. BDAT has no such reply, and a `250` may
+//! accept any command. So this module numbers the commands of a device and the replies: the reply with the number of a
+//! `BDAT … LAST` accepts or refuses its message. Whenever no reply is awaited the numbers start again at zero, so that
+//! a wrong count does not stay wrong.
 //!
-//! Of a command only its beginning is kept, and of mail nothing: chunks are skipped by their size, and a message of
-//! DATA up to its dot. No other client is followed.
+//! Only the beginning of a command is kept, and nothing of mail: chunks are skipped by their size, and a message of
+//! DATA up to its dot. Only devices are followed, no other clients.
 
 use std::collections::VecDeque;
 
@@ -33,12 +33,12 @@ pub(super) struct Chunks {
     unremembered: u32,
 }
 
-/// What comes next from the device.
+/// What the device sends next.
 #[derive(Debug, Default)]
 enum Expects {
     #[default]
     Command,
-    /// So many bytes of a chunk.
+    /// The remaining bytes of a chunk.
     Chunk(u64),
     /// Lines of a message, up to the dot.
     Message,
@@ -63,7 +63,7 @@ impl Chunks {
         }
     }
 
-    /// Reads one line or its beginning; the number of bytes read.
+    /// Reads one line or its beginning; returns the number of bytes read.
     fn line(&mut self, bytes: &[u8]) -> usize {
         let end = memchr::memchr(b'\n', bytes).map(|at| at + 1);
         let taken = end.unwrap_or(bytes.len());
@@ -104,7 +104,7 @@ impl Chunks {
         }
     }
 
-    /// Reads the code of a reply; the number of messages that it accepts.
+    /// Reads the code of a reply; returns the number of messages that it accepts.
     pub(super) fn answered(&mut self, code: u16) -> u32 {
         self.replies += 1;
         let mut accepted = std::mem::take(&mut self.unremembered);
@@ -115,13 +115,13 @@ impl Chunks {
         match (&self.expects, code) {
             (Expects::Command | Expects::Message, 354) => {
                 self.expects = Expects::Message;
-                // Nothing may follow DATA before this reply (RFC 2920), so what did is the message, or is no message
-                // that an honest device sends.
+                // A device must not send anything between DATA and this reply (RFC 2920). If this one did, its messages
+                // by BDAT can no longer be matched with replies, so all of them count as accepted.
                 accepted += u32::try_from(self.last.len()).unwrap_or(u32::MAX);
                 self.last.clear();
                 self.commands = self.replies;
             }
-            // The provider has taken the end of the message from something else than a dot.
+            // The provider has ended the message at another place than the dot.
             (Expects::Message, _) => {
                 self.expects = Expects::Command;
                 self.line = Vec::new();
@@ -139,7 +139,7 @@ impl Chunks {
 mod tests {
     use super::*;
 
-    /// The number of messages counted: a piece of digits is a reply, any other the device's words.
+    /// The number of messages counted: a piece of digits is a reply, any other piece is sent by the device.
     fn counted(pieces: &[&str]) -> u32 {
         let mut chunks = Chunks::default();
         let mut count = 0;
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(counted(&[&two, "250", "250", "250", "250", "250", "250", "250", "250"]), 2);
     }
 
-    /// That is counted by its `354`.
+    /// A message by DATA is counted by its `354`.
     #[test]
     fn a_message_by_data_is_skipped_to_its_dot() {
         let data = ["DATA\r\n", "354", "BDAT 1 LAST\r\n", "..\r\n.", "\r\nMAIL FROM:<a@b>\r\n"];

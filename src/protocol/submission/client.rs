@@ -14,12 +14,13 @@
 
 mod answers;
 mod auth;
+mod device;
 
 use std::sync::Arc;
 
+use self::device::Follows;
 use super::command::{self, Command};
 use super::reply::{NAME, write_deferral, write_denial, write_end, write_reply};
-use crate::protocol::called::called;
 use crate::protocol::dialogue::{ClientDialogue, Event};
 use crate::protocol::line::{LineSearch, is_http, trim_end};
 use crate::protocol::meter::{Begins, Meter};
@@ -27,7 +28,7 @@ use crate::protocol::sasl::exchange::Expects;
 use crate::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Promises};
 use crate::wire::Buffer;
 
-/// The dialogue's state.
+/// The dialogue with a sender.
 #[derive(Debug)]
 pub struct Dialogue {
     channel: Channel,
@@ -35,9 +36,11 @@ pub struct Dialogue {
     promises: Arc<Promises>,
     /// Whether the client's address stands for an account.
     is_device: bool,
-    /// Its last MAIL was refused: what it pipelined behind that is refused in the same way.
+    /// The device's last MAIL was refused: commands that it pipelined behind MAIL are refused in the same way.
     mail_refused: bool,
-    /// It has said MAIL before STARTTLS.
+    /// What the device sends next, if it sends without waiting for answers.
+    follows: Follows,
+    /// The device has sent MAIL before STARTTLS.
     mail_in_clear: bool,
     state: State,
     search: LineSearch,
@@ -75,6 +78,7 @@ impl ClientDialogue for Dialogue {
             promises: Arc::default(),
             is_device: false,
             mail_refused: false,
+            follows: Follows::default(),
             mail_in_clear: false,
             state: State::New,
             search: LineSearch::default(),
@@ -121,6 +125,14 @@ impl ClientDialogue for Dialogue {
         }
     }
 
+    fn awaits_header(&self, inbox: &[u8]) -> bool {
+        self.meter.awaits_header(inbox)
+    }
+
+    fn no_header(&mut self) {
+        self.meter.no_header();
+    }
+
     fn client_called(&self) -> Option<&str> {
         self.called.as_deref()
     }
@@ -160,10 +172,7 @@ impl ClientDialogue for Dialogue {
     }
 
     fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd {
-        match self.limit("it sent more at once than is held before a login", outbox) {
-            Event::End(end) => end,
-            _ => DialogueEnd::Closed,
-        }
+        self.limit("it sent more at once than is held before a login", outbox)
     }
 
     fn accepted(&mut self) {
@@ -202,26 +211,18 @@ impl Dialogue {
         matches!(self.state, State::Mail)
     }
 
-    /// Drops the line of a refused MAIL, which must not be read a second time.
-    fn drop_line(&mut self, inbox: &mut Buffer) {
-        if let Some(end) = self.search.next(inbox) {
-            self.meter.take(end);
-            inbox.consume(end);
-        }
-        self.state = State::Command;
-    }
-
     /// Reads one line, or waits for the rest of it.
     fn line(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
         match self.meter.begins(self.channel, inbox) {
             Begins::Foreign(end) => return Some(self.end(end)),
             Begins::Unclear => return Some(Event::More),
+            Begins::Ours if self.is_chunk(inbox) => return Some(self.end_blind(outbox)),
             Begins::Ours => {}
         }
         let end = match self.meter.line(&mut self.search, inbox) {
             Ok(Some(end)) => end,
             Ok(None) => return Some(Event::More),
-            Err(what) => return Some(self.limit(what, outbox)),
+            Err(what) => return Some(Event::End(self.limit(what, outbox))),
         };
         let line = trim_end(inbox.get(..end).unwrap_or_default());
         let event = match std::mem::replace(&mut self.state, State::Command) {
@@ -240,21 +241,19 @@ impl Dialogue {
         }
     }
 
-    fn named(&mut self, argument: &[u8]) {
-        self.name = command::domain(argument);
-        self.called = called(&[argument]);
-        self.mail_refused = false;
-    }
-
     fn command(&mut self, line: &[u8], outbox: &mut Buffer) -> Option<Event> {
         if is_http(line) {
             write_reply(outbox, "554 5.7.0", "This is a mail submission server");
             return Some(self.end(DialogueEnd::Http("a submission port")));
         }
         if let Err(what) = self.meter.command() {
-            return Some(self.limit(what, outbox));
+            return Some(Event::End(self.limit(what, outbox)));
         }
-        match command::parse(line) {
+        let command = command::parse(line);
+        if self.is_body(&command) {
+            return Some(self.end_blind(outbox));
+        }
+        match command {
             Command::Ehlo(name) => {
                 self.named(name);
                 self.greet(outbox);
@@ -278,18 +277,19 @@ impl Dialogue {
                 self.state = State::Mail;
                 return Some(Event::Send);
             }
-            Command::AfterLogin if self.is_device && self.channel != Channel::StartTls => {
-                self.refuse_recipient(outbox);
+            Command::AfterLogin(command) if self.is_device && self.channel != Channel::StartTls => {
+                self.refuse_recipient(command, outbox);
             }
-            Command::Mail | Command::AfterLogin => self.refuse_mail(outbox),
+            Command::Mail | Command::AfterLogin(_) => self.refuse_mail(outbox),
             Command::Unknown => write_reply(outbox, "500 5.5.1", "Unknown command"),
         }
         None
     }
 
-    fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> Event {
+    fn limit(&mut self, what: &'static str, outbox: &mut Buffer) -> DialogueEnd {
         write_reply(outbox, "421 4.7.0", "Too much before login");
-        self.end(DialogueEnd::Limit(what))
+        self.state = State::End;
+        DialogueEnd::Limit(what)
     }
 
     fn end(&mut self, end: DialogueEnd) -> Event {

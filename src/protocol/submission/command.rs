@@ -20,13 +20,44 @@ pub(super) enum Command<'a> {
     Quit,
     /// The beginning of a message: only after a login, or from a device.
     Mail,
-    /// The other commands of a message.
-    AfterLogin,
+    /// Another command that needs a login.
+    AfterLogin(AfterLogin),
     Unknown,
 }
 
-/// Known verbs that need a login.
-const AFTER_LOGIN: [&[u8]; 7] = [b"RCPT", b"DATA", b"BDAT", b"BURL", b"VRFY", b"EXPN", b"ETRN"];
+/// Known commands that need a login, and do not begin a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterLogin {
+    /// RCPT or BURL.
+    Recipient,
+    /// DATA: lines follow, once the server asks for them.
+    Data,
+    /// BDAT (RFC 3030), which bytes follow at once if `chunk`.
+    Bdat { chunk: bool },
+    /// VRFY.
+    Verify,
+    /// EXPN or ETRN.
+    Query,
+}
+
+impl AfterLogin {
+    fn named(verb: &[u8], rest: &[u8]) -> Option<Self> {
+        let is = |name: &[u8]| verb.eq_ignore_ascii_case(name);
+        Some(if is(b"RCPT") || is(b"BURL") {
+            Self::Recipient
+        } else if is(b"DATA") {
+            Self::Data
+        } else if is(b"BDAT") {
+            Self::Bdat { chunk: word(rest).0 != b"0" }
+        } else if is(b"VRFY") {
+            Self::Verify
+        } else if is(b"EXPN") || is(b"ETRN") {
+            Self::Query
+        } else {
+            return None;
+        })
+    }
+}
 
 /// The longest domain (RFC 5321 §4.5.3.1.2).
 const DOMAIN_LIMIT: usize = 255;
@@ -54,10 +85,8 @@ pub(super) fn parse(line: &[u8]) -> Command<'_> {
         Command::Quit
     } else if is(b"MAIL") {
         Command::Mail
-    } else if AFTER_LOGIN.iter().any(|name| is(name)) {
-        Command::AfterLogin
     } else {
-        Command::Unknown
+        AfterLogin::named(verb, rest).map_or(Command::Unknown, Command::AfterLogin)
     }
 }
 
@@ -88,7 +117,10 @@ mod tests {
         let auth = Command::Auth { mechanism: b"PLAIN", initial: Some(b"AGE=") };
         assert_eq!(parse(b"AUTH  PLAIN  AGE="), auth);
         assert_eq!(parse(b"mail FROM:<a@b>"), Command::Mail);
-        assert_eq!(parse(b"RCPT TO:<a@b>"), Command::AfterLogin);
+        assert_eq!(parse(b"RCPT TO:<a@b>"), Command::AfterLogin(AfterLogin::Recipient));
+        for (line, chunk) in [("bdat 12 last", true), ("BDAT 0 LAST", false), ("BDAT", true)] {
+            assert_eq!(parse(line.as_bytes()), Command::AfterLogin(AfterLogin::Bdat { chunk }), "{line}");
+        }
         assert_eq!(parse(b""), Command::Unknown);
         assert_eq!(parse(b"STARTTLS now"), Command::StartTlsWithMore);
     }

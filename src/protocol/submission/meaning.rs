@@ -21,7 +21,8 @@ pub(super) fn violation(what: &'static str) -> Refusal {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Known {
-    /// Reply codes ("432") and enhanced ones ("5.2.252"), one of which it must have; none where the text tells.
+    /// Reply codes ("432") and enhanced ones ("5.2.252"), one of which the reply must have; empty if the text alone
+    /// decides.
     #[serde(default)]
     codes: Vec<String>,
     /// Text that the reply must contain, without regard to case.
@@ -154,7 +155,7 @@ mod tests {
         }
     }
 
-    /// The texts of sending.md §1.2: the code is the same, but the cure is not.
+    /// Texts of Gmail and Exchange with one code and different cures.
     #[test]
     fn the_tails_of_exchange_are_told_apart() {
         let tail = |tail: &str| {

@@ -1,8 +1,8 @@
 //! Observes a session after the login: the provider's replies, and the last word.
 //!
 //! The provider sends only replies, so mail is never read. The watch keeps whether the client was told to send its
-//! message (`354`), the code of an incomplete line, and the last refusal that was told, so that each is told once. A
-//! device's commands are followed as well ([`Chunks`]), because its messages are counted.
+//! message (`354`), the code of an incomplete line, and the last refusal that was reported, so that each is reported
+//! once. A device's commands are followed as well ([`Chunks`]), because its messages are counted.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct SessionWatch {
     torn: [u8; 4],
     /// Number of bytes in `torn`; 0 between two lines.
     torn_len: usize,
-    /// The last refusal that was told, until a message is accepted.
+    /// The last refusal that was reported, until a message is accepted.
     told: Option<&'static str>,
     /// The commands of a device.
     chunks: Option<Box<Chunks>>,
@@ -63,8 +63,8 @@ impl Watch for SessionWatch {
 }
 
 impl SessionWatch {
-    /// The part of `piece` behind the line that the last piece left incomplete; of that line only the code counts.
-    /// `None` if the line continues.
+    /// Completes the line that the last piece left incomplete, of which only the code matters, and returns the rest of
+    /// `piece`; `None` if the line continues.
     fn mend_torn_line<'a>(&mut self, piece: &'a [u8], tell: &mut dyn FnMut(Overheard)) -> Option<&'a [u8]> {
         if self.torn_len == 0 {
             return Some(piece);
@@ -87,7 +87,7 @@ impl SessionWatch {
         }
     }
 
-    /// Notes whether a message follows a reply of `code`, and tells whether the reply accepted one.
+    /// Notes whether a message follows a reply of `code`, and reports a message that the reply accepts.
     fn take_note(&mut self, code: u16, tell: &mut dyn FnMut(Overheard)) {
         let was_in_message = std::mem::replace(&mut self.in_message, code == 354);
         if was_in_message && (200..=299).contains(&code) {
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(SessionWatch::default().hears(&[limit]), "5.4.5");
     }
 
-    /// At every cut of the network: after a missed `354`, a stop would cut the message off.
+    /// The stream is cut at every byte: after a missed `354`, a stop would cut the message off.
     #[test]
     fn of_a_torn_line_the_code_counts() {
         let replies = b"250 2.1.5 OK\r\n354 Go ahead\r\n";

@@ -1,23 +1,23 @@
-//! The lines of one side of a conversation, as they come together from pieces.
+//! The lines of one side of a conversation, assembled from the pieces that the network delivers.
 //!
-//! The invariant: of a line no more is kept than its beginning, and of a literal, a message or a text nothing but how
-//! long it is. So what a scribe holds does not grow with the mail that it hears.
+//! The invariant: only the beginning of a line is kept, and only the length of a literal, a message or a text. So the
+//! memory of a scribe does not grow with the mail that passes.
 
-/// Bytes of a line that are kept to see what it is.
+/// Bytes of a line that are kept, to recognise it.
 pub(super) const LINE: usize = 8192;
 
-/// What came of one side, up to the end of a line.
+/// The incomplete line of one side.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     pub(super) line: Vec<u8>,
-    /// Of the line, those included that were not kept.
+    /// Bytes of the line so far, including those that were not kept.
     pub(super) length: u64,
-    /// Of a literal, still to come.
+    /// Bytes of a literal that are still to come.
     pub(super) skip: u64,
     pub(super) literal: u64,
     /// The line goes on behind a literal.
     pub(super) goes_on: bool,
-    /// The literal has not begun, and waits for the server's word.
+    /// The client has not begun the literal, and waits for the server's `+`.
     pub(super) waits: bool,
 }
 
@@ -32,7 +32,7 @@ impl Lines {
         (std::mem::take(&mut self.line), std::mem::take(&mut self.length))
     }
 
-    /// Counts a line of a message or a text, up to the dot at its end; whether that is still to come.
+    /// Counts a line of a message or a text, which ends with a dot; returns whether that dot is still to come.
     pub(super) fn goes_on_to_the_dot(
         &mut self,
         line: &[u8],

@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 use super::BundleError;
 use crate::secret::Key;
 
-/// The key that `ours` and the sender's `ephemeral` key agree on. Both public keys are hashed in, so that it is bound
-/// to that exchange.
+/// The key that `ours` and the sender's `ephemeral` key agree on. Both public keys are hashed into it, so that it is
+/// bound to this exchange.
 pub(super) fn shared_key(ours: &Key, ephemeral: &[u8]) -> Result<Key, BundleError> {
     let ours = PrivateKey::from_private_key(&X25519, &**ours).map_err(|_| BundleError::Recipient)?;
     let recipient = ours.compute_public_key().map_err(|_| BundleError::Recipient)?;

@@ -13,12 +13,12 @@ use crate::store::{ChangeStore, Id, Sqlite, StoreError};
 
 #[async_trait]
 impl ChangeStore for Postgres {
-    /// The commits that changed what sessions depend on.
+    /// The number of commits that changed what sessions depend on.
     async fn changes(&self) -> Result<i64, StoreError> {
         let sql = "SELECT sum(count)::bigint FROM changes";
         let counted = sqlx::query_scalar(sql).fetch_one(&self.pool()?).await.map_err(StoreError::from);
         if let Err(error) = &counted {
-            // Asked every second, so that also an instance without logins notices it.
+            // This is asked every second, so an instance without logins notices the outage too.
             self.pulse.feel(error).await;
         }
         counted
@@ -40,7 +40,7 @@ impl ChangeStore for Postgres {
         in_force(&self.pool()?, of, today).await
     }
 
-    /// The copy is a store in SQLite, which moves into PostgreSQL like any other one.
+    /// The copy is a store in SQLite, which can be moved into PostgreSQL like any other.
     async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
         Sqlite::write_whole(self, file).await
     }

@@ -1,7 +1,7 @@
-//! Connections: deadlines, TLS, and what a server must be.
+//! Connections to the server: deadlines, TLS, and the requirements on the server.
 //!
-//! Every wait has an end, because a login waits behind it. A connection that was idle is asked first whether its server
-//! still takes writes: after a failover the old primary may live on as a standby, which refuses them.
+//! Every wait has a limit, because a login waits behind it. On a connection that was idle, the server is asked first
+//! whether it still takes writes: after a failover the old primary may live on as a standby, which refuses them.
 
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -16,17 +16,18 @@ use crate::store::StoreError;
 
 /// Enough for some hundred logins a second; a database shared by many instances has a limit of its own.
 pub(super) const CONNECTIONS: u32 = 8;
-/// The deadline of the waiting login comes later.
+/// Shorter than the deadline of a login, which waits for the connection.
 const CONNECTION_WAIT: Duration = Duration::from_secs(10);
-/// A connection that was used so lately is used without a question.
+/// A connection that was used within this time is used again without a check.
 const FRESH: Duration = Duration::from_secs(1);
-/// So long connections live, so that those to a name follow it to another server.
+/// How long a connection lives: then the server's name is resolved again, and may lead to another server.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// The oldest server with stored generated columns that gets fixes.
 const OLDEST: i32 = 130_000;
 
 const TLS_CURE: &str = "; look at sslmode and sslrootcert in store.url";
-/// No statement takes longer, with its waits for locks, and no transaction waits longer for the next one. In milliseconds.
+/// The longest time for a statement, with its waits for locks, and for a pause between two statements of a transaction;
+/// in milliseconds.
 const DEADLINES: &str = "SET statement_timeout = 10000; SET idle_in_transaction_session_timeout = 10000";
 
 pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError> {
@@ -41,11 +42,11 @@ pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError
         .after_connect(move |connection, _| {
             let is_direct = connecting.is_proven();
             Box::pin(async move {
-                // It may be behind what was written elsewhere.
+                // A standby may lack what was written on the primary.
                 if is_standby(connection).await? {
                     return Err(std::io::Error::other("it is a standby").into());
                 }
-                // Through a pooler it would count for other clients.
+                // Through a pooler the setting would apply to other clients.
                 if is_direct {
                     connection.execute(DEADLINES).await?;
                 }
@@ -53,7 +54,7 @@ pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError
             })
         })
         .before_acquire(move |connection, state| {
-            // It was made without deadlines.
+            // The connection was made before the proof, without deadlines.
             let is_early =
                 Instant::now().checked_sub(state.age).is_some_and(|made| acquiring.is_proven_after(made));
             Box::pin(async move {
@@ -71,7 +72,8 @@ pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError
         .after_release(move |connection, _| {
             let is_doubted = releasing.takes_doubt();
             Box::pin(async move {
-                // sqlx asks every connection that is given back, without a deadline.
+                // sqlx pings every connection that is given back, without a deadline; so a doubtful one is pinged here
+                // first, with one.
                 Ok(!is_doubted || matches!(tokio::time::timeout(FRESH, connection.ping()).await, Ok(Ok(()))))
             })
         })
@@ -83,13 +85,13 @@ pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError
     Ok(Pool::new(pool, directness))
 }
 
-/// Whether the server of a connection takes no writes. Asked without a prepared statement, because a connection that a
-/// pooler lends has none.
+/// Whether the server of a connection is a standby, which takes no writes. Asked without a prepared statement, which
+/// does not work on a connection that a pooler lends.
 pub(super) async fn is_standby(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     connection.fetch_one("SELECT pg_is_in_recovery()").await?.try_get(0)
 }
 
-/// A connection without the pool, which would try again until its own deadline and then only say that it was over.
+/// A connection outside the pool: the pool would try again until its own deadline, and then report only the deadline.
 pub(super) async fn alone(settings: &PostgresSettings) -> Result<PgConnection, StoreError> {
     let options = options(&settings.url, settings)?;
     match tokio::time::timeout(CONNECTION_WAIT, options.connect()).await {
@@ -99,15 +101,15 @@ pub(super) async fn alone(settings: &PostgresSettings) -> Result<PgConnection, S
     }
 }
 
-/// Whether a pooler lends connections of the server for a transaction each: then one that was used by a client is soon
-/// used by another one. A connection to the server itself, or for a session, never changes. Asked three times, because
-/// other clients may come between.
+/// Whether a pooler lends the server's connections for one transaction each. Then a client of the pooler soon gets a
+/// connection that another client has used; a connection to the server itself, or for a session, never changes. Asked
+/// three times, because other clients may come in between.
 pub(super) async fn is_lent(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
     for _ in 0..3 {
         match tokio::time::timeout(CONNECTION_WAIT, changes_hands(options)).await {
             Ok(Ok(false)) => {}
             Ok(changes) => return changes,
-            // Fewer connections can be had at once than were asked for.
+            // The pooler has fewer connections than were asked for at once.
             Err(_) => return Ok(true),
         }
     }
@@ -121,7 +123,7 @@ async fn changes_hands(options: &PgConnectOptions) -> Result<bool, sqlx::Error> 
     let mut others = Vec::new();
     for _ in 0..3 {
         let mut other = options.connect().await?;
-        // Held until the end, so that each of them has a connection of the server.
+        // Each transaction stays open until the end, so that each client keeps its own connection of the server.
         other.execute("BEGIN").await?;
         let theirs: i32 = other.fetch_one(SERVER_SIDE).await?.try_get(0)?;
         others.push(other);
@@ -133,7 +135,7 @@ async fn changes_hands(options: &PgConnectOptions) -> Result<bool, sqlx::Error> 
     Ok(last != own)
 }
 
-/// How the listener connects, if not as the pool does.
+/// The options of the listener's connection, if they differ from the pool's.
 pub(super) fn listening(settings: &PostgresSettings) -> Option<PgConnectOptions> {
     settings.listen_url.as_ref().and_then(|url| options(url, settings).ok())
 }
@@ -142,7 +144,7 @@ fn options(url: &str, settings: &PostgresSettings) -> Result<PgConnectOptions, S
     let mut options = PgConnectOptions::from_str(url)
         .map_err(|error| unusable(url, &error))?
         .application_name("imap-oauth-proxy")
-        // Poolers refuse it, and no column holds a fraction.
+        // Poolers refuse this option, and no column holds a fraction.
         .extra_float_digits(None)
         // Logged statements would hold names.
         .disable_statement_logging();
@@ -155,7 +157,7 @@ fn options(url: &str, settings: &PostgresSettings) -> Result<PgConnectOptions, S
     Ok(options)
 }
 
-/// Whether the server is on this machine, which no network can listen to.
+/// Whether the server is on this machine, so that no one on a network can read the connection.
 fn is_here(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
@@ -184,14 +186,14 @@ async fn judge_server(connection: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What went wrong, and what mends it where that is known.
+/// The error in words, with its cure where one is known.
 fn said(error: &sqlx::Error) -> String {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     let cure = match code.as_deref() {
         Some("28P01" | "28000") => "; look at user and password_file in [store]",
         Some("3D000") => "; make it with createdb, or name another one in store.url",
         _ => match error {
-            // A certificate that is refused arrives as an error of reading.
+            // sqlx reports a refused certificate as a read error.
             sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => TLS_CURE,
             sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 "; look whether the server runs at the address in store.url, and whether the files named there exist"

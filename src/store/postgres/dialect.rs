@@ -1,4 +1,4 @@
-//! What the statements in `store/sql` leave to each database, for PostgreSQL.
+//! The parts of the statements in `store/sql` that differ between databases: those of PostgreSQL.
 
 pub(super) use sqlx::Postgres as Driver;
 pub(super) use sqlx::postgres::PgRow as Row;
@@ -32,7 +32,7 @@ pub(super) const CLEAR_TROUBLE: &str =
     "UPDATE accounts SET troubles = (troubles::jsonb - $1)::text WHERE id = $2";
 
 pub(super) type Arguments = sqlx::postgres::PgArguments;
-/// What filling a store from another one needs around it: no notice for each row.
+/// The statements around the filling of a store from another one: without them, each row would send a notice.
 pub(super) const BEFORE_FILLING: &[&str] = &[
     "ALTER TABLE settings DISABLE TRIGGER USER",
     "ALTER TABLE grants DISABLE TRIGGER USER",
@@ -64,9 +64,9 @@ pub(super) fn refuse_writes(to: &str) -> Vec<String> {
     };
     std::iter::once(function).chain(TABLES.iter().map(trigger)).collect()
 }
-/// A transaction that sees one moment.
+/// Begins a transaction that sees the database at one moment.
 pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-/// What a store that was marked as moved needs afterwards.
+/// Statements to run after a store was marked as moved.
 pub(super) const AFTER_MARKING: &[&str] = &[];
 /// The time in seconds, by the clock that all processes on the store go by.
 pub(super) const CLOCK: &str = "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint AS now";

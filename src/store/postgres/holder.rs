@@ -1,12 +1,12 @@
 //! This process as a holder of leases: its row, and the signs of life in it.
 //!
-//! A holder whose last sign is older than [`DEAD_AFTER`] counts as dead, by the clock of the database. A process that was
-//! suspended so long discards nothing: it writes with the revision that it read, which fails where another process was
-//! faster.
+//! A holder whose last sign is older than [`DEAD_AFTER`] counts as dead, by the clock of the database. A process that
+//! was suspended for longer than that cannot overwrite anything: it writes with the revision that it read, and the
+//! write fails if another process has written since.
 //!
 //! After an outage of the database every holder looks dead, and one of them may keep a rotated token that it could not
-//! store. So a process believes in a death only when it has reached the database for [`CONTACT`] without a break: by
-//! then the living have given a sign.
+//! store. So a process treats another holder as dead only when it has itself reached the database for [`CONTACT`]
+//! without a break: by then every living holder has given a sign.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,12 +19,12 @@ use crate::store::StoreError;
 
 /// The pause between two signs of life.
 const BEAT: Duration = Duration::from_secs(5);
-/// No lease is taken on an older sign than this, which is far below [`DEAD_AFTER`].
+/// A lease is taken only if this process's last sign is younger than this, which is far below [`DEAD_AFTER`].
 const GOOD_FOR: Duration = Duration::from_secs(10);
-/// Without a sign for so many seconds a holder is dead.
+/// The number of seconds without a sign after which a holder is dead.
 pub(super) const DEAD_AFTER: i64 = 30;
-/// So long a process has reached the database before it takes the lease of a silent holder: a sign comes every
-/// [`BEAT`], and a connection that was lost has to be made again.
+/// How long a process must have reached the database before it takes the lease of a silent holder: a living holder
+/// gives a sign every [`BEAT`], and may have to make a lost connection again.
 const CONTACT: Duration = Duration::from_secs(15);
 /// Rows of the dead are removed after this many seconds.
 const FORGOTTEN_AFTER: i64 = 86_400;
@@ -33,15 +33,16 @@ const FORGOTTEN_AFTER: i64 = 86_400;
 pub(super) struct Holder {
     pool: Pool,
     own: Mutex<Option<Own>>,
-    /// What this process tells of its keys. A sign of life never waits for it: reading keys may take half a minute.
+    /// The names of this process's keys, for other processes. A sign of life never waits for them: reading keys may
+    /// take half a minute.
     pub(super) keys: Arc<Keys>,
 }
 
 struct Own {
     name: String,
-    /// The last sign that the database has.
+    /// When the last sign that reached the database was given.
     beaten: Instant,
-    /// The first sign after the last break.
+    /// When the first sign after the last break was given.
     since: Instant,
     beating: AbortHandle,
 }
@@ -60,7 +61,7 @@ impl Holder {
         self.with(|own| own.as_ref().map(|own| own.name.clone()))
     }
 
-    /// After how many seconds without a sign another holder is dead to this process.
+    /// After how many seconds without a sign this process treats another holder as dead.
     pub(super) fn dead_after(&self) -> i64 {
         let is_believed = self.with(|own| own.as_ref().is_some_and(|own| own.since.elapsed() >= CONTACT));
         if is_believed { DEAD_AFTER } else { FORGOTTEN_AFTER }
@@ -99,7 +100,7 @@ impl Holder {
 
     /// Writes a sign of life, and removes rows of processes that are long dead.
     async fn beat(&self, name: &str) -> Result<(), StoreError> {
-        // Taken before the statement, so that it is never younger than the database's.
+        // Read before the statement, so that this time is never later than the one in the database.
         let at = Instant::now();
         let sql = "INSERT INTO holders (name, seen) VALUES ($1, clock_timestamp()) \
              ON CONFLICT (name) DO UPDATE SET seen = excluded.seen";
@@ -124,7 +125,7 @@ impl Drop for Holder {
         let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(own) = own else { return };
         own.beating.abort();
-        // What this process held is free at once, where it can still say so.
+        // Frees what this process holds at once, if the database can still be reached.
         let (pool, name) = (self.pool.clone(), own.name);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {

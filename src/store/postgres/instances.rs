@@ -1,7 +1,8 @@
-//! The instances on this database, what each look finds, and the connections that they hold.
+//! The instances on this database, the look at their changes, and the connections that they hold.
 //!
-//! A look is one statement where nothing has changed. It reads what was written by the transactions that were not over
-//! at the look before: their numbers are at least the mark, and reading a row twice changes nothing.
+//! A look at a database without changes is one statement. A look reads the rows of all transactions that were not over
+//! at the previous look: the numbers of these transactions are at least the mark. Some rows are read twice that way,
+//! which changes nothing.
 
 use async_trait::async_trait;
 use sqlx::Row as _;

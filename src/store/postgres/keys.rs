@@ -1,9 +1,9 @@
 //! Which sealing keys each running `serve` has, so that `keys rotate` seals nothing with a key that one of them lacks.
 //!
-//! A rotation asks a question, whose name is new each time; a `serve` that meets the question with its next sign of life
-//! reads its keys again and tells their names beside its row in `holders`. So a key file that was copied to a machine
-//! counts without a restart there. Nothing in these rows is secret: a fingerprint of a random key does not help to find
-//! that key.
+//! A rotation asks a question with a new name. A `serve` that finds the question at its next sign of life reads its
+//! keys again and writes their names to its row of `holder_keys`. So a key file that was copied to a machine counts
+//! without a restart there. Nothing in these rows is secret: a fingerprint of a random key does not help to find that
+//! key.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,7 +26,7 @@ impl KeyTellingStore for Postgres {
     }
 }
 
-/// What this process tells.
+/// The answers of this process to questions about its keys.
 pub(super) struct Keys {
     pool: Pool,
     teller: Mutex<Option<KeyTeller>>,
@@ -39,15 +39,15 @@ impl Keys {
         Self { pool, teller: Mutex::new(None), answering: Arc::default() }
     }
 
-    /// Tells what `teller` gives, now and at each question.
+    /// Writes the key names that `teller` returns, now and at each question.
     pub(super) async fn tell(&self, holder: &str, teller: KeyTeller) -> Result<(), StoreError> {
-        // An answer that began before knows no teller yet, so that the keys are read once.
+        // Waits for an answer under way, which knows no teller yet, so that the keys are read once.
         let _answering = self.answering.lock().await;
         *self.teller.lock().unwrap_or_else(PoisonError::into_inner) = Some(teller.clone());
         self.write(holder, teller, None).await
     }
 
-    /// Begins to answer a question that was not answered yet, unless an answer is under way.
+    /// Begins to answer an open question, unless an answer is under way.
     pub(super) fn answer_soon(self: &Arc<Self>, holder: &str) {
         let Ok(answering) = self.answering.clone().try_lock_owned() else { return };
         let (keys, holder) = (self.clone(), holder.to_owned());
@@ -68,7 +68,7 @@ impl Keys {
         match row {
             Some((asked, looked_for)) if asked == looked_for => Ok(()),
             Some((asked, _)) => self.write(holder, teller, asked).await,
-            // The row went with that of a holder that counted as dead for a day.
+            // The row was removed with that of its holder, which had counted as dead for a day.
             None => self.write(holder, teller, None).await,
         }
     }
@@ -90,7 +90,7 @@ impl Keys {
     }
 }
 
-/// The keys of the living holders that tell them, after the question `asking` was put to all.
+/// Puts the question `asking` to all holders, and returns the keys of the living ones that have written theirs.
 async fn ask(pool: &Pool, asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
     let sql = "UPDATE holder_keys SET asked = $1 WHERE asked IS DISTINCT FROM $1";
     sqlx::query(sql).bind(asking).execute(pool).await?;

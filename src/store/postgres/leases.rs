@@ -16,8 +16,9 @@ impl LeaseStore for Postgres {
     ) -> Result<bool, StoreError> {
         let pool = self.pool()?;
         let holder = self.holder.own().await?;
-        // With a sign of life, because the clock that dates the last one stands still while a machine sleeps. Another holder
-        // in the row died before it stored the end of its refresh.
+        // The statement also gives a sign of life, because the clock by which this process judges its last sign stands
+        // still while the machine sleeps. If the row names another holder, that holder died before it stored the end of
+        // its refresh.
         let sql = "WITH beat AS (INSERT INTO holders (name, seen) VALUES ($1, clock_timestamp()) \
              ON CONFLICT (name) DO UPDATE SET seen = excluded.seen) UPDATE grants SET interrupted_at = \
              CASE WHEN lease_holder IS NOT NULL AND lease_holder <> $1 THEN lease_taken_at ELSE interrupted_at END, \

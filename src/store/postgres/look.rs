@@ -1,8 +1,8 @@
-//! The read of the store that every login makes, and what it remembers for when the database is away.
+//! The read of the store that every login makes, and the memory of such reads for times when the database is away.
 //!
-//! A remembered record counts for `stale_seconds` after it was read, and only when the database cannot be asked: while
-//! it answers, its answer counts, also that an account is gone. So a revocation holds at once on every instance that
-//! reaches the database, and after that time on the others.
+//! A remembered record is used for `stale_seconds` after it was read, and only if the database does not answer. While
+//! the database answers, its answer counts, even if it is that the account is gone. So a revocation holds at once on
+//! every instance that reaches the database, and after `stale_seconds` on the others.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,10 +15,10 @@ use crate::store::{Folded, LoginRecord, StoreError};
 
 /// The most records that are remembered: some kilobytes each.
 const REMEMBERED: usize = 10_000;
-/// A login waits no longer for the database; after that its deadline would be near.
+/// How long a login waits for the database; a longer wait would leave too little time before the login's deadline.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What was read lately.
+/// The records that were read lately.
 pub(super) struct Known {
     stale: Duration,
     records: Mutex<HashMap<String, (Instant, LoginRecord)>>,
@@ -44,7 +44,7 @@ impl Known {
         records.insert(name.as_str().to_owned(), (now, record.clone()));
     }
 
-    /// Whether any record counts still.
+    /// Whether any record is young enough to be used.
     pub(super) fn has_any(&self, now: Instant) -> bool {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.values().any(|(read, _)| now.duration_since(*read) < self.stale)
@@ -72,7 +72,7 @@ impl Postgres {
             }
             Err(error) => error,
         };
-        // What is damaged is no outage: a record from before might lack a limit that cannot be read.
+        // Damage is no outage: an older record in memory might lack a limit that now cannot be read.
         if !matches!(error, StoreError::Away(_)) {
             return Err(error);
         }
@@ -81,7 +81,8 @@ impl Postgres {
         Ok(Some(record))
     }
 
-    /// Reads, on another connection where the one before is dead: after a restart of the server all that were open are.
+    /// Reads, and reads again on another connection if the first was dead: after a restart of the server all open
+    /// connections are.
     async fn read_again(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
         let (began, mut tries) = (Instant::now(), 0);
         loop {
@@ -90,7 +91,7 @@ impl Postgres {
                 Err(error) => error,
             };
             tries += 1;
-            // A server that is slow is not asked once more: each question goes on there.
+            // A slow server is not asked again, because it goes on working on the first statement.
             let is_late = began.elapsed() >= PATIENCE;
             if !self.pulse.feel(&error).await || is_late || tries > CONNECTIONS {
                 return Err(error);

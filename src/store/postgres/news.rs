@@ -1,8 +1,9 @@
 //! Notices of other processes' changes, by LISTEN.
 //!
-//! They only make the look at the counter come earlier: a look every second finds what a lost notice told. So a pooler
-//! that cannot LISTEN costs a second and no revocation. A notice that this process sends to itself over each new
-//! connection shows whether they arrive, and proves what the pool's connections are ([`super::pool`]).
+//! A notice only makes the next look at the counter come earlier: there is a look every second anyway. So with a pooler
+//! that does not pass LISTEN on, a revocation comes a second later and is not lost. A notice that this process sends to
+//! itself over each new connection shows whether notices arrive, and proves what the pool's connections are
+//! ([`super::pool`]).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -19,15 +20,15 @@ use super::pool::Pool;
 pub(super) const CHANNEL: &str = "imap_oauth_proxy";
 /// The notice that instances send each other. The triggers' notice is empty.
 pub(super) const OF_INSTANCES: &str = "instances";
-/// How long the notice to itself may take.
+/// How long the process waits for the notice that it sends to itself.
 const PROOF: Duration = Duration::from_secs(2);
 /// The pause before a lost connection is made again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The listener of one store. A command listens to nothing, so it begins with the first wait.
+/// The listener of one store. It connects at the first wait, because most commands never wait for notices.
 pub(super) struct News {
     came: Arc<Notify>,
-    /// Another instance has told or asked something.
+    /// Notified when another instance has told or asked something.
     told: Arc<Notify>,
     /// How the listener connects, if not as the pool does.
     options: Option<PgConnectOptions>,
@@ -87,7 +88,7 @@ impl News {
 #[derive(Clone)]
 struct Listening {
     options: PgConnectOptions,
-    /// Whether the pool connects in the same way.
+    /// Whether the pool uses the same options.
     is_pools: bool,
     pool: Pool,
     came: Arc<Notify>,
@@ -96,7 +97,7 @@ struct Listening {
     /// The notice that this process sends to itself.
     own: String,
     proven: Arc<Notify>,
-    /// Whether it was said that no notice came.
+    /// Whether the missing notice was logged.
     was_silent: Arc<AtomicBool>,
 }
 
@@ -107,15 +108,15 @@ impl Listening {
                 tracing::debug!("no notices from the database: {error}");
             }
             self.arrive.store(false, Ordering::SeqCst);
-            // What was told meanwhile is lost.
+            // Notices that came without a connection are lost, so a look is due.
             self.came.notify_one();
             self.told.notify_one();
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// Listens until the connection ends. Not through a pooler that lends connections: one that listened would bring
-    /// its notices to other clients, in the middle of their statements.
+    /// Listens until the connection ends. Refuses a pooler that lends connections: a connection that listens would
+    /// bring its notices to other clients, in the middle of their statements.
     async fn hear(&self) -> Result<(), sqlx::Error> {
         if self.is_pools && !self.pool.directness().is_proven() && connect::is_lent(&self.options).await? {
             self.complain();
@@ -144,7 +145,7 @@ impl Listening {
         Ok(())
     }
 
-    /// Sends this process a notice, and says once if it does not arrive.
+    /// Sends this process a notice, and logs once if the notice does not arrive.
     fn prove(&self) -> impl Future<Output = ()> + use<> {
         let this = self.clone();
         async move {

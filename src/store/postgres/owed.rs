@@ -1,8 +1,8 @@
 //! The buckets of failed logins that all instances charge.
 //!
-//! A bucket is the moment when it is full again, by the clock of the database. Charges of several instances add up in it,
-//! in whatever order they come; what goes beyond its burst, because two instances charged before either knew of the
-//! other, is owed and makes the next wait longer.
+//! The row of a bucket holds the moment when the bucket is full again, by the clock of the database. Charges of several
+//! instances add up in any order. If two instances charge a bucket before they know of each other's charges, the sum
+//! may exceed the burst; the excess makes the next wait longer.
 
 use sqlx::Row as _;
 
@@ -11,8 +11,8 @@ use super::instances::XACT;
 use super::news::{CHANNEL, OF_INSTANCES};
 use crate::store::{Owed, StoreError};
 
-/// One statement. Two instances that charge the same buckets at once may wait for each other's rows; the server ends one
-/// of the two, which tells its charges again a second later.
+/// Adds all charges in one statement. Two instances that charge the same buckets at once may wait for each other's
+/// rows; then the server ends one of the two statements, and that instance writes its charges again a second later.
 const ADD: &str = concat!(
     "WITH told AS (SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS t (tier, bucket, millis)), \
      taken AS (UPDATE failed_logins f SET changed = ",
@@ -55,7 +55,7 @@ impl Postgres {
         rows.iter().map(owed).collect()
     }
 
-    /// Full buckets stay for a minute: what was taken back has to be seen.
+    /// Removes full buckets, but only after a minute, so that the other instances see charges that were taken back.
     pub(super) async fn forget_paid(&self) -> Result<(), StoreError> {
         let sql = "DELETE FROM failed_logins WHERE full_at < now() - interval '1 minute'";
         sqlx::query(sql).execute(&self.pool()?).await?;

@@ -1,11 +1,11 @@
 //! Statements, also through a pooler that gives each transaction another connection of the server.
 //!
 //! sqlx prepares a statement under a name and uses the name again. Behind a pooler in transaction mode the name may
-//! belong to another client's statement, and what is set for a session counts for other clients. So until the
-//! database has proven that it hears this process by `LISTEN`, which no such pooler passes on, each statement has no
-//! name and a transaction around it, and deadlines are set for the transaction. That costs three round trips more.
+//! belong to another client's statement, and settings of a session apply to other clients. So until the database has
+//! proven that it hears this process by `LISTEN`, which no such pooler passes on, each statement has no name and a
+//! transaction around it, and deadlines are set for the transaction. That costs three round trips more.
 //!
-//! The server's deadlines end nothing where the server has vanished without a word, so each statement has one here, too.
+//! The server's deadlines do not help if the server vanishes, so each statement has a deadline in this process, too.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,22 +25,22 @@ use tokio::time::timeout;
 /// A transaction's own deadlines, where the session has none.
 const BEGIN: &str =
     "BEGIN; SET LOCAL statement_timeout = 10000; SET LOCAL idle_in_transaction_session_timeout = 10000";
-/// Longer than the server's own deadline, which comes first where the server lives.
+/// Longer than the server's own deadline, which comes first while the server lives.
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// Longer than a rotation of the keys of a million grants.
 const FOR_LONG: Duration = Duration::from_secs(24 * 3600);
 
-/// Whether connections are the server's own.
+/// Whether the connections are known to lead to the server itself.
 #[derive(Debug, Default)]
 pub(super) struct Directness {
     proven: OnceLock<Instant>,
-    /// Whether a statement had no answer, so that a connection has to answer before it is used again.
+    /// Whether a statement got no answer: then each connection has to answer a ping before it is used again.
     is_doubted: AtomicBool,
 }
 
 impl Directness {
-    /// Whether connections are doubted; ends the doubt.
+    /// Whether the connections have to be checked; the call resets this.
     pub(super) fn takes_doubt(&self) -> bool {
         self.is_doubted.swap(false, Ordering::SeqCst)
     }
@@ -50,7 +50,8 @@ impl Directness {
         std::io::Error::from(std::io::ErrorKind::TimedOut).into()
     }
 
-    /// The server itself is at the other end, or a pooler that keeps a connection for a session.
+    /// Records the proof: the connections lead to the server itself, or to a pooler that keeps a connection for a
+    /// session.
     pub(super) fn prove(&self) {
         self.proven.get_or_init(Instant::now);
     }
@@ -59,7 +60,7 @@ impl Directness {
         self.proven.get().is_some()
     }
 
-    /// Whether it was proven after `moment`.
+    /// Whether the proof came after `moment`.
     pub(super) fn is_proven_after(&self, moment: Instant) -> bool {
         self.proven.get().is_some_and(|proven| *proven > moment)
     }
@@ -85,7 +86,8 @@ impl Pool {
         (*self.pool.connect_options()).clone()
     }
 
-    /// What a connection answered. One that did not is closed without a farewell, for which it might wait for ever.
+    /// The answer of a connection. A connection that did not answer is closed without a farewell, which might take for
+    /// ever.
     fn judge<T>(
         &self,
         connection: PoolConnection<Database>,
@@ -105,7 +107,8 @@ impl Pool {
     }
 
     pub(super) async fn begin_with(&self, begin: &'static str) -> Result<Writing, Error> {
-        // Read before, so that a transaction without a deadline uses no statement with a name.
+        // Read before the transaction begins, so that a transaction without a deadline of its session uses no named
+        // statement.
         let is_direct = self.directness.is_proven();
         let began = timeout(PATIENCE, self.pool.begin_with(begin)).await;
         let transaction = began.unwrap_or_else(|_| Err(self.directness.doubt()))?;
@@ -179,7 +182,7 @@ impl<'c> Executor<'c> for &'_ Pool {
 pub(super) struct Writing(Conversation);
 
 impl Writing {
-    /// Its statements may wait for a lock that another process needs for long.
+    /// From now on statements of this transaction may take long, because they wait for a lock of another process.
     pub(super) fn waits(&mut self) {
         self.0.patience = FOR_LONG;
     }

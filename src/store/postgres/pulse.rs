@@ -1,8 +1,8 @@
 //! Whether the database answers.
 //!
-//! A pool waits for a server that is away until its deadline, and so would each login. So after an error one connection is
-//! tried without the pool, which fails at once where nothing listens; from then on every call fails at once, until a
-//! connection that is tried again and again succeeds.
+//! While the server is away, the pool waits until its deadline, and each login would wait with it. So after an error
+//! this module tries one connection without the pool, which fails at once where no server listens. From then on every
+//! call fails at once, while one task goes on trying until a connection succeeds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,13 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The pause between two tries while the database is away.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The last that is known of the server.
+/// The last known state of the server.
 pub(super) struct Pulse {
     options: PgConnectOptions,
-    /// Where it is, without the password.
+    /// The address of the database, without the password.
     shown: String,
     is_away: AtomicBool,
-    /// When the server answered the last time.
+    /// When the server last answered.
     last: Mutex<Option<Instant>>,
 }
 
@@ -43,7 +43,8 @@ impl Pulse {
         }
     }
 
-    /// Whether the database answers after a call has failed, and may be asked again. False after an error of the call's own.
+    /// Called after a call has failed: whether the call may be tried again, because the database answers now. False if
+    /// the error was not about the connection.
     pub(super) async fn feel(self: &Arc<Self>, failed: &StoreError) -> bool {
         if !matches!(failed, StoreError::Away(_)) || self.is_there().is_err() {
             return false;
@@ -67,7 +68,8 @@ impl Pulse {
         false
     }
 
-    /// Knocks for all logins that failed at once: hundreds of connections would be refused for their number.
+    /// Makes one trial connection for all logins that failed at the same moment: with hundreds of trial connections the
+    /// server would refuse some for their number.
     async fn knock_once(&self) -> Result<(), StoreError> {
         let mut last = self.last.lock().await;
         if last.is_some_and(|answered: Instant| answered.elapsed() < PAUSE) {

@@ -21,7 +21,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Those that are not over, and that `own` has not answered.
+    /// The questions that are not over and that the instance `own` has not answered.
     pub(super) async fn open_questions(&self, own: &str) -> Result<Vec<Question>, StoreError> {
         let sql = "SELECT id, sealed FROM instance_questions q WHERE until > clock_timestamp() AND NOT EXISTS \
              (SELECT 1 FROM instance_answers a WHERE a.question = q.id AND a.holder = $1)";
@@ -38,7 +38,7 @@ impl Postgres {
         own: &str,
         sealed: &[u8],
     ) -> Result<(), StoreError> {
-        // The lock keeps the question until the answer is there, which is then removed with it.
+        // The lock keeps the question from being removed before the answer is stored; both are then removed together.
         let sql = "INSERT INTO instance_answers (question, holder, sealed) \
              SELECT id, $2, $3 FROM instance_questions WHERE id = $1 FOR KEY SHARE ON CONFLICT DO NOTHING";
         sqlx::query(sql).bind(question).bind(own).bind(sealed).execute(&self.pool()?).await?;
@@ -60,7 +60,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Those of commands that ended before they could.
+    /// Removes the questions of commands that ended before they removed them.
     pub(super) async fn forget_questions(&self) -> Result<(), StoreError> {
         let sql = "DELETE FROM instance_questions WHERE until < clock_timestamp()";
         sqlx::query(sql).execute(&self.pool()?).await?;

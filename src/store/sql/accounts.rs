@@ -210,7 +210,8 @@ impl AccountStore for Backend {
     }
 }
 
-/// Inserts `grant`, unless its owner has one at its provider; the identity of the one that is there.
+/// Inserts `grant`, unless its owner has a grant at its provider; returns the identity of the grant that is there
+/// afterwards.
 async fn put_grant_unless_there(transaction: &mut Writing, grant: &Grant) -> Result<Id, StoreError> {
     let owner = folded_owner(&grant.owner, grant.kind());
     let sql = "SELECT id FROM grants WHERE provider = $1 AND owner_folded = $2";

@@ -35,7 +35,8 @@ macro_rules! page_by {
     ($column:literal) => {
         concat!(
             STATUS!($column),
-            // Said of both tables, because PostgreSQL reads the second one from its beginning otherwise.
+            // The condition stands for both tables: with one on `grants` alone, PostgreSQL reads `accounts` from its
+            // beginning.
             " AND a.grant_id > $1 WHERE g.id > $1 GROUP BY g.id HAVING count(a.id) > 0 ORDER BY g.id LIMIT $2"
         )
     };

@@ -12,8 +12,8 @@ use crate::store::{Id, StoreError};
 /// Number of passwords asked for at once.
 const AT_ONCE: usize = 2000;
 
-/// Those of the app passwords `of` that are in force on `today`. Only these are read: an installation with many accounts
-/// has few sessions at one instance.
+/// The app passwords among `of` that are in force on `today`. Only the rows of `of` are read, because an installation
+/// with many accounts has few sessions at one instance.
 pub(super) async fn in_force(pool: &Pool, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError> {
     let sql = concat!(
         "SELECT p.id FROM passwords p JOIN accounts a ON a.id = p.account_id \

@@ -10,7 +10,7 @@ use crate::store::{Act, Actor, StoreError, TrailEntry, TrailStore};
 
 /// Long enough for a yearly review.
 const LONGEST: Duration = Duration::days(400);
-/// At least so many entries are kept at any age: a wrong clock must not empty the trail.
+/// The number of newest entries that are kept at any age: a wrong clock must not empty the trail.
 const FEWEST: i64 = 1000;
 /// About 20 MiB.
 const MOST: i64 = 100_000;

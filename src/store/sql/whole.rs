@@ -12,7 +12,7 @@ use crate::store::tables::{self, Filling, Kind, Moved, Reading, TABLES, Table, V
 
 /// Number of rows read at once.
 const PAGE: i64 = 1000;
-/// Beyond every version of the tables, so that also a program that knows nothing of moving refuses the store.
+/// A version number above all others, so that even a program that knows nothing of moving refuses the store.
 const MOVED: i64 = 9_000_000_000;
 
 type Query<'q> = sqlx::query::Query<'q, Driver, Arguments>;
@@ -43,7 +43,7 @@ impl WholeStore for Backend {
 
     async fn mark_moved(&self, to: &str, seen: &Moved) -> Result<(), StoreError> {
         let mut open = Open(self.write().await?);
-        // First, so that what is seen below is the last that was written.
+        // Writes are refused first, so that the count below includes the last write.
         for sql in refuse_writes(to) {
             sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *open.0).await?;
         }

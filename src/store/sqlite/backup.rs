@@ -118,7 +118,8 @@ pub async fn restore(file: &Path, database: &Path, judge: Judge) -> Result<Optio
     Ok(kept)
 }
 
-/// What opened the page when the copy was made opens nothing after a restore: a person may have signed out since.
+/// Removes the sessions of the page and the entrances to it from a restored copy: a person may have signed out since
+/// the copy was made.
 async fn forget_sessions(new: &Path) -> Result<(), sqlx::Error> {
     let mut connection = SqliteConnectOptions::new().filename(new).connect().await?;
     let sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'short_lived'";
@@ -133,7 +134,8 @@ async fn forget_sessions(new: &Path) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// What the page says once is of no use in a copy, and may be a new app password. Its bytes are overwritten.
+/// Removes the messages that the page shows once: they are of no use in a copy, and may hold a new app password. Their
+/// bytes are overwritten.
 async fn forget_what_is_said(copy: &Path) -> Result<(), sqlx::Error> {
     let options = SqliteConnectOptions::new().filename(copy).journal_mode(SqliteJournalMode::Delete);
     let options = options.pragma("secure_delete", "ON").disable_statement_logging();

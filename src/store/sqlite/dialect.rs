@@ -1,4 +1,4 @@
-//! What the statements in `store/sql` leave to each database, for SQLite.
+//! The parts of the statements in `store/sql` that differ between databases: those of SQLite.
 
 pub(super) use sqlx::Sqlite as Driver;
 pub(super) use sqlx::sqlite::{SqlitePool as Pool, SqliteRow as Row};
@@ -34,7 +34,7 @@ pub(super) const CLEAR_TROUBLE: &str =
     "UPDATE accounts SET troubles = json_remove(troubles, '$.' || $1) WHERE id = $2";
 
 pub(super) type Arguments = sqlx::sqlite::SqliteArguments;
-/// What filling a store from another one needs around it.
+/// The statements around the filling of a store from another one.
 pub(super) const BEFORE_FILLING: &[&str] = &[];
 pub(super) const AFTER_FILLING: &[&str] = &[];
 /// Makes every later write fail, with the place `to` that the store was moved to.
@@ -49,9 +49,10 @@ pub(super) fn refuse_writes(to: &str) -> Vec<String> {
     let tables = TABLES.iter().map(|table| table.name);
     tables.flat_map(|table| ["INSERT", "UPDATE", "DELETE"].map(|write| trigger((table, write)))).collect()
 }
-/// A transaction that sees one moment.
+/// Begins a transaction that sees the database at one moment.
 pub(super) const BEGIN_READING: &str = "BEGIN";
-/// The mark of a moved store is then in the file itself, which may be renamed without its log.
+/// Statements to run after a store was marked as moved: they move the mark from the log into the file itself, which may
+/// be renamed without its log.
 pub(super) const AFTER_MARKING: &[&str] = &["PRAGMA wal_checkpoint(TRUNCATE)"];
 /// The time in seconds, by the clock that all processes on the store go by.
 pub(super) const CLOCK: &str = "SELECT unixepoch() AS now";

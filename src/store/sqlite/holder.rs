@@ -1,8 +1,8 @@
 //! The holders of leases, and whether their processes still live.
 //!
-//! A process that takes leases keeps its own file beside the database, locked until it ends; the kernel drops the
-//! lock however it ends. So another process need not wait for the lease of a dead holder, and never takes a lease
-//! from a process that is only slow, which may hold the provider's answer.
+//! A process that takes leases keeps its own file beside the database, locked until it ends; the kernel drops the lock
+//! even if the process is killed. So another process need not wait for the lease of a dead holder, and never takes a
+//! lease from a process that is only slow, which may hold the provider's answer.
 
 use std::fs::File;
 use std::io;

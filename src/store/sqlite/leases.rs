@@ -31,7 +31,7 @@ impl LeaseStore for Sqlite {
         {
             return Ok(false);
         }
-        // Another holder in the row died before it stored the end of its refresh.
+        // If the row names another holder, that holder died before it stored the end of its refresh.
         let sql = "UPDATE grants SET interrupted_at = \
              CASE WHEN lease_holder IS NOT NULL AND lease_holder <> ? THEN lease_taken_at ELSE interrupted_at END, \
              lease_holder = ?, lease_taken_at = ?, lease_until = ? WHERE id = ? AND lease_holder IS ?";
@@ -60,7 +60,7 @@ impl LeaseStore for Sqlite {
     }
 }
 
-/// A file is one machine's, whose processes tell each other their sessions over their control sockets.
+/// All processes on a file run on one machine, and exchange their sessions over their control sockets.
 impl InstanceStore for Sqlite {}
 
 #[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` hands on")]

@@ -201,7 +201,7 @@ struct Sealed {
     settings: Vec<SealedSetting>,
 }
 
-/// Reads them from a database that this process has not opened otherwise.
+/// Reads these values over a connection that is used for nothing else.
 async fn read_alone(path: &Path) -> Result<Sealed, sqlx::Error> {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
     let mut connection = options.disable_statement_logging().connect().await?;

@@ -1,4 +1,4 @@
-//! What cures an error of this machine: its network, its files and the user of the command.
+//! The cures of errors of this machine: its network, its files and the user of the command.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::store::{DirectoryError, RestoreError};
 use crate::text::quoted;
 use crate::tls::IdentityError;
 
-/// Of the way to the provider's servers.
+/// The cures of errors on the way to the provider's servers.
 pub(super) fn of_check(error: &Error) -> Vec<String> {
     match error {
         Error::NoAddress { .. } | Error::NotFound { .. } => {
@@ -65,7 +65,8 @@ pub(crate) fn as_that_user(owner: &str) -> String {
     format!("run it as that user: {}", command_line(owner))
 }
 
-/// Whose state directory it is. Root's is most often one that a command made as root by mistake.
+/// The cures of a state directory that belongs to another user. A directory of root's was most often made by a command
+/// that ran as root by mistake.
 pub(crate) fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
     let mut hints = vec![as_that_user(owner)];
     if owner == "root" {
@@ -77,7 +78,8 @@ pub(crate) fn of_foreign(owner: &str, path: &Path) -> Vec<String> {
     hints
 }
 
-/// The file that is read, or would be: the machine's for root, else the person's.
+/// The configuration file that is read. If there is none: the file that would be read, for root the machine's, else the
+/// user's own.
 pub(crate) fn configuration_file() -> String {
     let read = crate::config::default_file().ok().flatten();
     let by_environment = std::env::var_os("IMAP_OAUTH_PROXY_CONFIG").map(PathBuf::from);
@@ -91,7 +93,8 @@ pub(crate) fn configuration_file() -> String {
     file.map_or_else(|| "named by --config FILE".to_owned(), |file| file.display().to_string())
 }
 
-/// This very command under `sudo -u`, with what the environment told spelt out: sudo drops that.
+/// This process's own command line under `sudo -u`, with the variables of the environment that matter, because sudo
+/// drops them.
 fn command_line(owner: &str) -> String {
     let mut words = vec!["sudo".to_owned(), "-u".to_owned(), owner.to_owned()];
     for variable in ["STATE_DIRECTORY", "XDG_STATE_HOME", "IMAP_OAUTH_PROXY_CONFIG", "XDG_CONFIG_HOME"] {

@@ -1,4 +1,4 @@
-//! What cures an error of moving accounts: between installations, from another program, from a table; and of their keys.
+//! The cures of errors with moved accounts (between installations, from another program, from a table) and with keys.
 
 use crate::command;
 use crate::control::{Error, ImportError, KeysError, SetupError, TableError};

@@ -1,8 +1,9 @@
 //! The CA of a store that several machines share.
 //!
-//! Its key and certificate are one text, as in `ca.key`, which the store keeps sealed; no file of a machine holds the
-//! key. Each machine signs leaves of its own with it, and keeps `ca.pem`, the copy for clients. The text moves between
-//! the store and a state directory when a store is moved, so that no client has to trust another CA.
+//! The CA's key and certificate are one text, as in `ca.key`. The store keeps this text sealed; no file of a machine
+//! holds the key. Each machine signs its own leaves with the key, and keeps `ca.pem`, the copy for clients. When a
+//! store is moved, the text moves with it, between the store and the state directory, so that no client has to trust
+//! another CA.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ impl SharedAuthority {
         Self(ArcSwap::from_pointee(Zeroizing::new(text.expose().to_owned())))
     }
 
-    /// Takes another text; whether it is another one.
+    /// Replaces the text; returns whether it has changed.
     pub fn replace(&self, text: &Secret) -> bool {
         if self.text().as_str() == text.expose() {
             return false;
@@ -43,7 +44,7 @@ impl SharedAuthority {
     }
 }
 
-/// One value is equal to itself only: its text changes.
+/// A value is equal only to itself, because its text can change.
 impl PartialEq for SharedAuthority {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
@@ -65,8 +66,8 @@ impl Authority {
         Ok(Secret::new(made(&names, now)?.as_str()))
     }
 
-    /// Whether the key of a CA is in the files of `directory`, as far as this user can see. `ca.pem` alone is what each
-    /// machine on a shared store keeps, for whatever CA that had.
+    /// Whether `directory` has the key of a CA, and this user can see it. `ca.pem` alone is not enough: each machine on
+    /// a shared store keeps that file.
     pub fn has_key(directory: &Path) -> bool {
         key_path(directory).exists()
     }
@@ -102,7 +103,8 @@ impl Authority {
 
     pub(super) fn write(directory: &Path, text: &str) -> Result<Self, AuthorityError> {
         let authority = Self::of_text(directory, text)?;
-        // The key first: a crash in between leaves the old `ca.pem` beside it, which is noticed.
+        // The key is written first: a crash in between leaves the old `ca.pem` beside it, and the next start notices
+        // the difference.
         replace(&key_path(directory), text.as_bytes(), 0o600)?;
         replace(&certificate_path(directory), authority.pem().as_bytes(), 0o644)?;
         Ok(authority)

@@ -122,7 +122,7 @@ async fn our_server(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::clien
     (Socket::tls(far, session.unwrap()), peer.unwrap())
 }
 
-/// The same with our client.
+/// Our client with short-lived keys, and rustls's own server without a limit.
 async fn our_client(suite: SupportedCipherSuite) -> (Socket, tokio_rustls::server::TlsStream<TcpStream>) {
     let (client, server) = configurations(short_lived(suite), of_aws_lc(suite));
     let (mut near, far) = wire().await;

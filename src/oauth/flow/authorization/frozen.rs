@@ -1,5 +1,5 @@
-//! A request for consent as plain values, which another process can go on with. They hold the verifier and `state`, so
-//! they are stored sealed.
+//! A request for consent as plain values, so that another process can finish it. The values include the verifier and
+//! `state`, so they are stored sealed.
 
 use std::sync::Arc;
 

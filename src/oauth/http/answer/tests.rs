@@ -114,7 +114,7 @@ fn a_refusal_reads_as_cause_code_and_cure() {
     let error = refused(429, "");
     assert_eq!(
         error.trouble().line("imap-oauth-proxy authorize bob@corp.example"),
-        "the provider asks for fewer requests (HTTP 429); nothing is lost; try again later"
+        "the provider asks for fewer requests (HTTP 429); nothing is lost; wait and try again later"
     );
 }
 

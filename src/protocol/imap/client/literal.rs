@@ -83,7 +83,8 @@ impl Dialogue {
         }
         if literal.size > self.meter.left() as u64 {
             answer::write(outbox, &answer.tag, answer.refusal.answer());
-            return self.limit("it announced more bytes than it may send without logging in", outbox);
+            let end = self.limit("it announced more bytes than it may send without logging in", outbox);
+            return Some(Event::End(end));
         }
         self.state = State::Discard { left: literal.size, answer };
         None

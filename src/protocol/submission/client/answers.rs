@@ -2,11 +2,20 @@
 
 use super::{Dialogue, State};
 use crate::protocol::Channel;
+use crate::protocol::called::called;
 use crate::protocol::dialogue::Event;
+use crate::protocol::submission::command;
 use crate::protocol::submission::reply::{NAME, write_reply};
 use crate::wire::Buffer;
 
 impl Dialogue {
+    /// The client has named itself, which begins its session anew.
+    pub(super) fn named(&mut self, argument: &[u8]) {
+        self.name = command::domain(argument);
+        self.called = called(&[argument]);
+        self.mail_refused = false;
+    }
+
     /// The reply to EHLO: what every configured provider supports, because the client's is not known yet.
     pub(super) fn greet(&self, outbox: &mut Buffer) {
         let own = match self.channel {
@@ -26,8 +35,8 @@ impl Dialogue {
         }
     }
 
-    /// On a STARTTLS listener a device gets 530, too, as RFC 3207 §4 has it: it was told of STARTTLS, and a 4xx code
-    /// would have it send the same envelope in cleartext again and again.
+    /// Refuses MAIL before a login. On a STARTTLS listener a device gets 530, too (RFC 3207 §4): with a 4xx code it
+    /// would send the same envelope in cleartext again and again.
     pub(super) fn refuse_mail(&mut self, outbox: &mut Buffer) {
         self.mail_in_clear = self.is_device && self.channel == Channel::StartTls;
         let text = match self.channel {
@@ -43,14 +52,6 @@ impl Dialogue {
     pub(super) fn reset(&mut self, outbox: &mut Buffer) {
         self.mail_refused = false;
         write_reply(outbox, "250 2.0.0", "Flushed");
-    }
-
-    /// What a device says without a MAIL that goes up.
-    pub(super) fn refuse_recipient(&self, outbox: &mut Buffer) {
-        match self.mail_refused {
-            true => write_reply(outbox, "451 4.7.0", "MAIL was refused; try again later"),
-            false => write_reply(outbox, "503 5.5.1", "Say MAIL first"),
-        }
     }
 
     pub(super) fn start_tls(&mut self, outbox: &mut Buffer) -> Option<Event> {

@@ -3,7 +3,7 @@
 //! After an upgrade the old process keeps its sessions, and the provider counts them. So a new process asks every
 //! process on the state directory for its sessions of each account, before it reports that it is ready, and then
 //! receives each change until the other process ends. Nothing is stored: the counts disappear with the connection
-//! between the two, however the other process ends. A third process asks the first one directly.
+//! between the two, also if the other process is killed. A third process asks both directly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use super::running::Running;
 use crate::connection::Live;
 use crate::protocol::Door;
 
-/// Changes are collected for so long: with thousands of sessions, each message costs a pass over all of them.
+/// How long changes are collected before they are sent: with thousands of sessions, each message costs a pass over all
+/// of them.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// The number of sessions of one account.
@@ -36,7 +37,7 @@ pub(crate) struct Holding {
 }
 
 impl Holding {
-    /// First all sessions; then the changes, as they occur.
+    /// At the first call all sessions; after that the changes, as they occur.
     pub(crate) async fn next(&mut self) -> Vec<Held> {
         loop {
             if self.told.is_some() {
