@@ -51,11 +51,14 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
 
 /// Reports a new CA, which shows a mistake to a person who meant another installation.
 async fn open(config: Config) -> Result<Authority, Failure> {
-    let directory = config.state_directory.clone();
+    // Several machines share the CA of their database.
+    let place = match config.store.postgres {
+        Some(_) => "the database".to_owned(),
+        None => config.state_directory.display().to_string(),
+    };
     let (authority, is_new) = certs::find(config).await?;
     if is_new {
-        let directory = directory.display();
-        print::words(&format!("There was no CA in {directory} yet; this one was made just now."));
+        print::words(&format!("There was no CA in {place} yet; this one was made just now."));
     }
     Ok(authority)
 }

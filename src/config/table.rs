@@ -213,6 +213,7 @@ pub(super) fn build(
         scopes,
         client_id,
         client_secret,
+        client_secret_file: file.client_secret_file.map(|path| base.resolve(path)),
         client_assertion_file,
         client_secret_expires: expires,
         client_authentication: file.client_authentication.unwrap_or_default(),

@@ -157,7 +157,7 @@ class Buttons(InABrowser):
         self.proxy.config.write_text(config.replace("extra_ca", f'client_secret_expires = "{soon}"\nextra_ca'))
         self.proxy.run("reload")
         browser.goto(url=self.base + "/")
-        self.shows("The client secret of acme ends in", "its account")
+        self.shows("The client secret of acme ends on", "its account")
         self.proxy.config.write_text(config)
         browser.click(name="Load the configuration again")
         self.assertNotIn("client secret", self.shows("The new configuration is in use"))
@@ -329,7 +329,7 @@ class Consents(InABrowser):
 class Looks(InABrowser):
     """Contrast, labels and width, by axe-core, on each kind of page."""
 
-    SIZES = ((1280, 800), (360, 740))
+    SIZES = ((1280, 800), (860, 700), (360, 740))
 
     def test_each_page_is_readable_in_light_and_dark_narrow_and_wide(self):
         self.end_bobs_consent()

@@ -6,7 +6,7 @@ use crate::config::{Config, Door, Provider};
 use crate::control::accounts::canonical_name;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
-use crate::control::names::{check_account, check_aliases, check_login_name, check_owner};
+use crate::control::names::{Owners, check_account, check_aliases, check_login_name, check_owner};
 use crate::control::{passwords, providers};
 use crate::store;
 
@@ -122,10 +122,11 @@ impl Plan {
         installation.verify_key().await?;
         let account = canonical_name(installation, &request.account).await?;
         check_account(installation, &account, matches!(request.way, ConsentWay::App { .. })).await?;
+        let owners = Owners::of(installation);
         if let Some(owner) = &request.owner {
-            check_owner(installation, owner).await?;
+            check_owner(&owners, owner).await?;
         }
-        check_aliases(installation, &account, &request.aliases, yes).await?;
+        check_aliases(installation, &owners, &account, &request.aliases, yes).await?;
         Ok(Judged { account, request: request.clone(), provider: provider.clone() })
     }
 }

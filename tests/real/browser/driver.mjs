@@ -109,6 +109,13 @@ const verbs = {
     const faults = found.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((n) => n.html).join(" ")}`);
     const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     if (beyond > 0) faults.push(`the page is ${beyond} px wider than its window`);
+    // A cell that is too narrow for its content hides the end of it. The head that a narrow page hides is no fault.
+    const cut = await page.evaluate(() => {
+      const isHidden = (cell) => getComputedStyle(cell.closest("thead") ?? cell).position === "absolute";
+      const cells = [...document.querySelectorAll("td, th")].filter((cell) => !isHidden(cell));
+      return cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent.trim().slice(0, 60));
+    });
+    for (const text of cut) faults.push(`a cell is too narrow for: ${text}`);
     return faults;
   },
   async complaints() { return complaints; },
