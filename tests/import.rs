@@ -924,3 +924,46 @@ fn pop3_moves_too() {
         assert!(ran.out.contains(part), "{part}\n{ran:?}");
     }
 }
+
+/// The mail password is the secret of some clients in this configuration, and of no other.
+const PASSWORD_IS_SECRET: &str = include_str!("configs/emailproxy/password-as-secret.config");
+/// The same for a whole domain.
+const PASSWORD_OF_ALL: &str = include_str!("configs/emailproxy/password-of-all.config");
+
+#[test]
+fn a_mail_password_replaces_no_client_secret_and_is_never_shown() {
+    let home = Home::with(PASSWORD_IS_SECRET);
+    let given = "plain@corp.example:mailpw-plain-1\nnone@corp.example:mailpw-none-1\nsvc@ws.example:mailpw-SVC\n";
+    std::fs::write(home.path("passwords"), given).unwrap();
+    let planned = home.import(&["--passwords", "passwords"]);
+    assert!(!format!("{planned:?}").contains("mailpw"), "{planned:?}");
+    assert!(!format!("{planned:?}").contains("THE-REAL-SECRET"), "{planned:?}");
+    assert!(planned.out.contains("service_account_file = \"/etc/key.json\"\n"), "{planned:?}");
+
+    // At a provider that is not there, the same is written.
+    let [microsoft, google] = [
+        "https://login.microsoftonline.com/corp.example/oauth2/v2.0/token",
+        "https://oauth2.googleapis.com/token",
+    ];
+    let near = PASSWORD_IS_SECRET.replace(microsoft, "http://127.0.0.1:1/token").replace(google, "http://127.0.0.1:1/t");
+    std::fs::write(home.path("emailproxy.config"), near.replace("imap.gmail.com", "127.0.0.1").replace("outlook.office365.com\nserver_port = 993", "127.0.0.1\nserver_port = 993")).unwrap();
+    let ran = home.import(&["--passwords", "passwords", "--apply"]);
+    assert!(ran.code == 3 && !format!("{ran:?}").contains("mailpw"), "{ran:?}");
+    let written = std::fs::read_to_string(home.path(".config/imap-oauth-proxy/config.toml")).unwrap();
+    let secrets: Vec<&str> = written.lines().filter(|line| line.starts_with("client_secret")).collect();
+    assert_eq!(secrets, ["client_secret = \"THE-REAL-SECRET\"", "client_secret = \"mailpw-none-1\""], "{written}");
+    assert!(!written.contains("mailpw-plain") && !written.contains("mailpw-SVC"), "{written}");
+}
+
+#[test]
+fn a_password_that_opens_nothing_of_its_account_is_not_its_client_secret() {
+    let home = Home::with(PASSWORD_OF_ALL);
+    for (password, moves) in [("whatever1234", false), ("pässwörd 1", true)] {
+        std::fs::write(home.path("passwords"), format!("u1@corp.example:{password}\n")).unwrap();
+        let ran = home.import(&["--passwords", "passwords"]);
+        assert!(!format!("{ran:?}").contains(password), "{ran:?}");
+        let said = "its client secret is its mail password, which was not given, or does not open what email-oauth2-proxy keeps of it";
+        assert_eq!(ran.out.contains(&format!("[u1@corp.example] in line 13: {said}")), !moves, "{ran:?}");
+        assert_eq!(ran.out.contains("  u1@corp.example at microsoft365: the application's own right"), moves, "{ran:?}");
+    }
+}

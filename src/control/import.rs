@@ -80,7 +80,8 @@ impl Old {
     /// The accounts whose mail passwords are needed.
     pub(crate) fn asked(&self) -> Vec<String> {
         let Scheme { accounts, left, .. } = self.scheme(&Passwords::new());
-        let locked = left.into_iter().filter(|left| left.why == Why::SecretLocked).map(|left| left.section);
+        let needs_password = |why: &Why| matches!(why, Why::SecretLocked | Why::SecretIsPassword);
+        let locked = left.into_iter().filter(|left| needs_password(&left.why)).map(|left| left.section);
         accounts.into_iter().map(|moving| moving.name).chain(locked).collect()
     }
 

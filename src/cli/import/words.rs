@@ -170,6 +170,9 @@ fn left(section: &str, why: &Why) -> String {
         Why::SecretLocked => {
             "its client secret is locked with its password, which was not given or does not fit".to_owned()
         }
+        Why::SecretIsPassword => {
+            "its client secret is its mail password, which was not given, or does not open what email-oauth2-proxy keeps of it".to_owned()
+        }
         Why::NoServer { candidates } if candidates.is_empty() => {
             "no server section belongs to its provider, which is not a preset".to_owned()
         }

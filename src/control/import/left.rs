@@ -43,6 +43,8 @@ pub(crate) enum Why {
     CertificateOfPerson,
     /// The client's secret is encrypted with an unknown password.
     SecretLocked,
+    /// The client's secret is the mail password, which is not known.
+    SecretIsPassword,
     /// No server section belongs to its provider, or more than one may.
     NoServer { candidates: Vec<String> },
     /// The resulting configuration would be invalid.

@@ -55,13 +55,12 @@ impl Scheme {
         let mut scheme = Self { listeners, certificate, changes, left, ..Self::default() };
         // An account whose client's secret cannot be opened may find it in another account's section.
         let opened = source.accounts.iter().map(|account| {
-            let password = passwords.get(fold(&account.name).as_str());
-            (account, password, open(account, password))
+            (account, open(account, passwords.get(fold(&account.name).as_str())))
         });
         let (locked, known): (Vec<_>, Vec<_>) =
-            opened.partition(|(account, _, opened)| needs_locked_secret(account) && opened.secret.is_none());
-        for (account, password, opened) in known.into_iter().chain(locked) {
-            if let Err(why) = scheme.take(source, account, password, opened) {
+            opened.partition(|(account, opened)| needs_locked_secret(account) && opened.secret.is_none());
+        for (account, opened) in known.into_iter().chain(locked) {
+            if let Err(why) = scheme.take(source, account, opened) {
                 scheme.left.push(Left { section: account.name.clone(), line: account.line, why });
             }
         }
@@ -74,13 +73,7 @@ impl Scheme {
         scheme
     }
 
-    fn take(
-        &mut self,
-        source: &Source,
-        account: &Account,
-        password: Option<&Secret>,
-        opened: Opened,
-    ) -> Result<(), Why> {
+    fn take(&mut self, source: &Source, account: &Account, opened: Opened) -> Result<(), Why> {
         if let Some(option) = account.placeholder {
             return Err(Why::Placeholder { option });
         }
@@ -99,13 +92,12 @@ impl Scheme {
             return Err(Why::Name(fault));
         }
         let way = tables::way(account)?;
-        let Opened { secret, token, kept } = opened;
-        let secret = match (way, source.password_is_secret && account.certificate.is_none()) {
-            (Way::Application, true) => Some(secret.or_else(|| password.cloned()).ok_or(Why::SecretLocked)?),
-            _ => account.client_secret.clone().or(secret),
-        };
-        let secret = match secret {
+        let Opened { secret, token, kept, password } = opened;
+        let secret = match account.client_secret.clone().or(secret) {
             None if needs_locked_secret(account) => self.secret_of_client(account, way)?,
+            None if source.password_is_secret_of(account, way) => {
+                Some(password.ok_or(Why::SecretIsPassword)?)
+            }
             secret => secret,
         };
         if let Some(secret) = &secret {

@@ -152,7 +152,13 @@ fn application(account: &Account, secret: Option<&Secret>) -> Result<Application
         return match account.client_id.as_deref() {
             // A key that stands in the place of its file's path is a key.
             Some("file") if !is_key(key()?.expose()) => {
-                Ok(Application::KeyFile(account.directory.join(key()?.expose())))
+                let secret = key()?;
+                let path = account.directory.join(secret.expose());
+                // A path is shown, and what is none may be a secret.
+                match path.exists() || secret.expose().contains('/') || secret.expose().ends_with(".json") {
+                    true => Ok(Application::KeyFile(path)),
+                    false => Err(no_key()),
+                }
             }
             Some("file" | "key") => {
                 Some(key()?).filter(|key| is_json(key.expose())).map(Application::Key).ok_or_else(no_key)
