@@ -967,3 +967,43 @@ fn a_password_that_opens_nothing_of_its_account_is_not_its_client_secret() {
         assert_eq!(ran.out.contains("  u1@corp.example at microsoft365: the application's own right"), moves, "{ran:?}");
     }
 }
+
+/// Several clients at one provider, for the accounts of one domain.
+const CLIENTS: &str = include_str!("configs/emailproxy/clients.config");
+
+#[test]
+fn a_printed_cure_begins_the_consent_of_the_accounts_own_client() {
+    let at = |text: &str| {
+        text.replace("https://login.microsoftonline.com/common/oauth2/v2.0", "http://127.0.0.1:1")
+            .replace("outlook.office365.com", "127.0.0.1")
+            .replace("smtp.office365.com", "127.0.0.1")
+    };
+    let home = Home::with(&at(CLIENTS));
+    let ran = home.import(&["--apply", "--without-passwords"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let listed: serde_json::Value =
+        serde_json::from_str(&home.run(&["tokens", "list", "--json"]).out).unwrap();
+    for (account, client) in [
+        ("old@corp.example", "cid"),
+        ("imaponly@corp.example", "cid2"),
+        ("dflt@corp.example", "cid3"),
+        ("bare@corp.example", "cid4"),
+    ] {
+        let entry = listed.as_array().unwrap().iter().find(|entry| entry["account"] == account).unwrap();
+        let cure = entry["cure"]["command"].as_str().unwrap();
+        let words: Vec<&str> = cure.split(' ').skip(1).chain(["--no-browser", "--timeout", "1"]).collect();
+        let ran = home.run(&words);
+        let url = ran.out.lines().next().unwrap_or_default();
+        assert!(url.contains(&format!("client_id={client}&")), "{cure}\n{ran:?}");
+    }
+    // A domain without a table is no obstacle for an account that is here, and one for a new account.
+    let config = home.path(".config/imap-oauth-proxy/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap().replace("\"corp.example\"", "\"other.example\"");
+    std::fs::write(&config, text).unwrap();
+    let begin = |account| home.run(&["authorize", account, "--no-browser", "--timeout", "1"]);
+    assert!(begin("imaponly@corp.example").out.contains("client_id=cid2&"));
+    let unknown = begin("new@corp.example");
+    assert!(unknown.err.contains("--provider NAME") && unknown.out.is_empty(), "{unknown:?}");
+    let other = home.run(&["authorize", "imaponly@corp.example", "--provider", "gmail", "--no-browser", "--timeout", "1"]);
+    assert!(other.out.contains("client_id=gc&"), "a provider that is named comes first: {other:?}");
+}
