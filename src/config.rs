@@ -37,7 +37,9 @@ pub use files::{default_file, default_files};
 pub use mask::masked;
 pub use network::{NetworkProxy, ProxyKind};
 pub use place::{is_loopback, network, overlap};
-pub(crate) use preset::{at as preset_at, domains as preset_domains, hosts as preset_hosts};
+pub(crate) use preset::{
+    at as preset_at, domains as preset_domains, family as preset_family, hosts as preset_hosts,
+};
 pub use provider::{AppGrant, AssertionAlgorithm, ClientAuthentication, Provider, Quirks};
 pub use service::{Endpoint, Names, Service, UpstreamSecurity};
 pub use storage::{PostgresPlace, StoreSettings};

@@ -1007,3 +1007,58 @@ fn a_printed_cure_begins_the_consent_of_the_accounts_own_client() {
     let other = home.run(&["authorize", "imaponly@corp.example", "--provider", "gmail", "--no-browser", "--timeout", "1"]);
     assert!(other.out.contains("client_id=gc&"), "a provider that is named comes first: {other:?}");
 }
+
+/// Exchange in a company's own house, with tokens of Microsoft's sign-in service.
+const HYBRID: &str = include_str!("configs/emailproxy/hybrid.config");
+
+/// The new configuration that a dry run shows.
+fn shown(ran: &Ran) -> Config {
+    let (_, text) = ran.out.split_once("without what is secret:\n").unwrap();
+    let (text, _) = text.split_once("These ").unwrap();
+    Config::parse(&format!("state_directory = \"/x\"\n{text}"), None).unwrap()
+}
+
+/// The mail servers of that provider.
+fn servers(config: &Config, provider: &str) -> Vec<String> {
+    config.providers[provider].services.iter().map(|service| service.endpoint.to_string()).collect()
+}
+
+#[test]
+fn an_exchange_server_in_the_own_house_does_not_become_microsofts() {
+    let unused = "  [IMAP-1994]: no provider in the new configuration has the server Outlook.Office365.com; through this port, an account reaches the server of its own provider\n";
+    let [imap, pop3, smtp] = ["outlook.office365.com:993", "outlook.office365.com:995", "smtp.office365.com:587"];
+    let [own_imap, own_smtp] = ["mail.corp.example:993", "mail.corp.example:587"];
+    let without = |section: &str| {
+        let (before, after) = HYBRID.split_once(section).unwrap();
+        format!("{before}{}", &after[after.find("\n[").unwrap()..])
+    };
+    let for_microsoft = |text: &str| text.replace("https://mail.corp.example/", "https://outlook.office.com/");
+    for (config, expected, is_unused) in [
+        // The scopes name the server.
+        (HYBRID.to_owned(), [own_imap, pop3, own_smtp], true),
+        // A preset's server is there, whatever its case: it stays. The other door has only the company's.
+        (for_microsoft(HYBRID), [imap, pop3, own_smtp], false),
+        (for_microsoft(&without("[IMAP-1994]")), [own_imap, pop3, own_smtp], false),
+        (for_microsoft(&without("[IMAP-1994]")).replace("mail.corp", "mx.other"), ["mx.other.example:993", pop3, "mx.other.example:587"], false),
+        // Only reading is moved, and another provider's server says nothing about this one.
+        (for_microsoft(&without("[SMTP-1587]")), [imap, pop3, smtp], false),
+    ] {
+        let ran = Home::with(&config).import(&[]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let shown = shown(&ran);
+        assert_eq!(servers(&shown, "microsoft365"), expected, "{config}\n{}", ran.out);
+        assert_eq!(ran.out.contains(unused), is_unused, "{config}\n{}", ran.out);
+        // No scope of Microsoft's own server is asked for besides.
+        let provider = &shown.providers["microsoft365"];
+        if expected == [own_imap, pop3, own_smtp] {
+            let asked = provider.asked_for(&[Door::Imap, Door::Submission]);
+            assert_eq!(asked, provider.scopes, "{asked:?}");
+        }
+    }
+    let ran = Home::with(&for_microsoft(HYBRID)).import(&[]);
+    assert!(ran.out.contains("  [IMAP-1993]: no provider in the new configuration has the server mail.corp.example;"), "{ran:?}");
+    for config in [WIDE, STRANGE, CLIENTS] {
+        let ran = Home::with(config).import(&[]);
+        assert!(!ran.out.contains("no provider in the new configuration has"), "{}", ran.out);
+    }
+}

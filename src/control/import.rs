@@ -17,6 +17,7 @@ mod listeners;
 mod opening;
 mod passwords;
 mod scheme;
+mod servers;
 mod source;
 mod tables;
 mod target;

@@ -177,7 +177,7 @@ fn left(section: &str, why: &Why) -> String {
             "no server section belongs to its provider, which is not a preset".to_owned()
         }
         Why::NoServer { candidates } => format!(
-            "its provider is not a preset, and its server is not clear: [{}]; import it from a copy with only that one",
+            "its mail server is not clear: [{}]; import it from a copy with only that one",
             candidates.join("], [")
         ),
         Why::Configuration { message } => format!("its provider cannot be configured here: {message}"),
@@ -200,6 +200,9 @@ fn changed(change: &Change, scheme: &Scheme) -> String {
         Change::OtherCertificate { section, path } => format!(
             "[{section}]: it had the certificate {}, and all listeners show the first one of the file now",
             path.display()
+        ),
+        Change::ServerUnused { section, host } => format!(
+            "[{section}]: no provider in the new configuration has the server {host}; through this port, an account reaches the server of its own provider"
         ),
         Change::SecretLocked { account, provider } => format!(
             "[{account}]: its client secret is locked with its password, which was not given or does not fit; write client_secret into [providers.{provider}]"

@@ -85,6 +85,8 @@ pub(crate) enum Change {
     CertificateUnreadable { section: String, path: PathBuf },
     /// A second certificate; all ports use the first.
     OtherCertificate { section: String, path: PathBuf },
+    /// No provider's table has the section's server, so the port leads to each account's own.
+    ServerUnused { section: String, host: String },
     /// The redirect URI cannot be kept.
     RedirectUri { account: String, uri: String },
     /// The client's secret is encrypted with an unknown password, so the provider's table has none.

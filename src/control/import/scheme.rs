@@ -7,6 +7,7 @@ use super::existing::Existing;
 use super::left::{Change, Left, Why};
 use super::listeners::{Listening, Ports};
 use super::opening::{Kept, Opened, Token, needs_locked_secret, open};
+use super::servers::Used;
 use super::source::{Account, Source};
 use super::tables::{self, Application, Table, Way};
 use super::target::Target;
@@ -28,6 +29,8 @@ pub(crate) struct Scheme {
     pub(crate) left: Vec<Left>,
     /// Token URL, client and its secret, as far as they are known.
     secrets: Vec<(Option<String>, Option<String>, Secret)>,
+    /// The mail servers of its tables.
+    used: Used,
 }
 
 /// An account that is moved.
@@ -67,6 +70,7 @@ impl Scheme {
         let place = |moving: &Moving| source.accounts.iter().position(|account| account.name == moving.name);
         scheme.accounts.sort_by_key(place);
         tables::settle_domains(&mut scheme.tables, &source.existing);
+        scheme.changes.extend(scheme.used.unused(&source.servers, &scheme.listeners));
         if scheme.listeners.is_empty() && !scheme.accounts.is_empty() {
             scheme.changes.push(Change::UsualPorts);
         }
@@ -106,6 +110,7 @@ impl Scheme {
         let has_no_secret = secret.is_none() && needs_locked_secret(account);
         let table = tables::table(account, way, secret, &source.servers, &mut self.changes)?;
         Self::judge(&table)?;
+        self.used.add(&table, account);
         let provider = self.put(table, source);
         if has_no_secret {
             let (account, provider) = (account.name.clone(), provider.clone());
@@ -158,7 +163,10 @@ impl Scheme {
         let secret = account.client_secret.clone();
         let table = tables::table(account, Way::Application, secret, &source.servers, &mut self.changes);
         match table.and_then(|table| Self::judge(&table).map(|()| table)) {
-            Ok(table) => Why::CatchAll { provider: Some(self.put(table, source)) },
+            Ok(table) => {
+                self.used.add(&table, account);
+                Why::CatchAll { provider: Some(self.put(table, source)) }
+            }
             Err(why) => why,
         }
     }

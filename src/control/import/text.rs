@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::listeners::Listening;
+use super::servers::MailServer;
 use super::tables::{Application, Base, Table};
 use crate::secret::Secret;
 
@@ -107,21 +108,22 @@ fn provider(out: &mut String, table: &Table, keys: Option<&Path>, sight: Sight) 
 
 fn base(out: &mut String, table: &Table, sight: Sight) {
     match &table.base {
-        Base::Preset { preset, tenant } => {
+        Base::Preset { preset, tenant, servers } => {
             if preset != &table.name {
                 line(out, "preset", &quoted(preset));
             }
             if let Some(tenant) = tenant {
                 line(out, "tenant", &quoted(tenant));
             }
+            for server in servers {
+                mail_server(out, server);
+                // The preset's scopes are for its own server.
+                line(out, &format!("{}_scopes", server.door.server_key()), "[]");
+            }
         }
         Base::Own { authorize_url, token_url, device_url, servers } => {
             for server in servers {
-                let key = server.door.server_key();
-                line(out, key, &quoted(&server.endpoint));
-                if let Some(security) = server.security {
-                    line(out, &format!("{key}_security"), &quoted(security));
-                }
+                mail_server(out, server);
             }
             let url = |url: &str| quoted(&shown(url, sight));
             line(out, "authorize_url", &url(authorize_url));
@@ -134,6 +136,15 @@ fn base(out: &mut String, table: &Table, sight: Sight) {
                 line(out, "client_id", &quoted("service-account"));
             }
         }
+    }
+}
+
+fn mail_server(out: &mut String, server: &MailServer) {
+    let key = server.door.server_key();
+    let _ = writeln!(out, "# [{}]", server.section);
+    line(out, key, &quoted(&server.endpoint));
+    if let Some(security) = server.security {
+        line(out, &format!("{key}_security"), &quoted(security));
     }
 }
 
