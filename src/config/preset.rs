@@ -109,12 +109,19 @@ pub(crate) fn hosts() -> Vec<String> {
     servers.filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned())).collect()
 }
 
+/// Whether the preset of that name gives codes for another device.
+pub(crate) fn takes_device(name: &str) -> bool {
+    let preset = presets().ok().and_then(|mut presets| presets.remove(name));
+    preset.is_some_and(|preset| preset.takes_device())
+}
+
 /// The hosts of the mail servers that take tokens of the sign-in service at `token_url`: those of every preset with
 /// that service, whatever the version of the endpoint.
 pub(crate) fn family(token_url: &str) -> Vec<String> {
     let host = |url: &str| Some(url::Url::parse(&url.replace("{tenant}", "t")).ok()?.host_str()?.to_owned());
     let Some(service) = host(token_url) else { return Vec::new() };
-    let service = SERVICES.iter().find(|(name, _)| *name == service).map_or(&*service, |(_, service)| *service);
+    let service =
+        SERVICES.iter().find(|(name, _)| *name == service).map_or(&*service, |(_, service)| *service);
     let presets = presets().unwrap_or_default();
     let of_service = presets
         .values()

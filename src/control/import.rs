@@ -12,6 +12,7 @@ pub(super) mod error;
 mod existing;
 mod ignored;
 pub(super) mod ini;
+mod judging;
 mod left;
 mod listeners;
 mod opening;
@@ -34,10 +35,11 @@ use crate::secret::Secret;
 use crate::store::fold;
 
 pub(crate) use applying::{Applied, Fate, Stopped, apply};
+pub(crate) use judging::Obstacle;
 pub(crate) use left::{Change, Ignored, Left, Why};
 pub(crate) use opening::{Awaited, Token};
 pub(crate) use passwords::{PasswordsFile, Unmatched};
-pub(crate) use scheme::{Moving, Passwords, Scheme};
+pub(crate) use scheme::{Approach, Moving, Passwords, Scheme};
 pub(crate) use target::Target;
 pub(crate) use text::Sight;
 
@@ -80,10 +82,9 @@ impl Old {
 
     /// The accounts whose mail passwords are needed.
     pub(crate) fn asked(&self) -> Vec<String> {
-        let Scheme { accounts, left, .. } = self.scheme(&Passwords::new());
-        let needs_password = |why: &Why| matches!(why, Why::SecretLocked | Why::SecretIsPassword);
-        let locked = left.into_iter().filter(|left| needs_password(&left.why)).map(|left| left.section);
-        accounts.into_iter().map(|moving| moving.name).chain(locked).collect()
+        let scheme = self.scheme(&Passwords::new());
+        let locked = scheme.locked().map(|left| left.section.clone());
+        scheme.accounts.iter().map(|moving| moving.name.clone()).chain(locked).collect()
     }
 
     /// Whether `password` opens the encrypted values of the account of that name, if it has any.

@@ -77,11 +77,14 @@ pub(super) fn beside_preset(account: &Account, servers: &[Server]) -> Result<Vec
         if servers.iter().any(|server| server.kind == kind && family.has(&server.host)) {
             continue;
         }
-        let (near, is_alone) = match foreign.iter().filter(|server| common(domain, &server.host) > 1).count() {
+        let (near, is_alone) = match foreign.iter().filter(|server| common(domain, &server.host) > 1).count()
+        {
             0 => (foreign.clone(), !uses_preset && of_kind(servers, kind, |_| true).len() == foreign.len()),
             _ => (foreign.iter().filter(|server| common(domain, &server.host) > 1).copied().collect(), true),
         };
-        if is_alone && let Some(server) = nearest(account, near).map_err(|candidates| Why::NoServer { candidates })? {
+        if is_alone
+            && let Some(server) = nearest(account, near).map_err(|candidates| Why::NoServer { candidates })?
+        {
             found.push(mail_server(server));
         }
     }
@@ -170,8 +173,10 @@ impl Used {
         let is_unused =
             |server: &&Server| !self.0.contains(&(door(server.kind), server.host.to_ascii_lowercase()));
         let unused = servers.iter().filter(moves).filter(is_unused);
-        let change =
-            |server: &Server| Change::ServerUnused { section: server.section.clone(), host: server.host.clone() };
+        let change = |server: &Server| Change::ServerUnused {
+            section: server.section.clone(),
+            host: server.host.clone(),
+        };
         if self.0.is_empty() { Vec::new() } else { unused.map(change).collect() }
     }
 }

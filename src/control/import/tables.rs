@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::existing::Existing;
+use super::existing::{Existing, is_of_this_machine};
 use super::left::{Change, Why};
 use super::servers::{self, MailServer};
 use super::source::{Account, Server, is_key};
-use crate::config::{preset_at, preset_domains};
+use crate::config::{preset_at, preset_domains, preset_takes_device};
 use crate::secret::Secret;
 
 /// Google's token endpoint, with its current name and older ones.
@@ -42,11 +42,28 @@ pub(crate) struct Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Base {
     /// A preset, and the servers that replace the preset's.
-    Preset { preset: String, tenant: Option<String>, servers: Vec<MailServer> },
-    Own { authorize_url: String, token_url: String, device_url: Option<String>, servers: Vec<MailServer> },
+    Preset {
+        preset: String,
+        tenant: Option<String>,
+        servers: Vec<MailServer>,
+    },
+    Own {
+        authorize_url: String,
+        token_url: String,
+        device_url: Option<String>,
+        servers: Vec<MailServer>,
+    },
 }
 
 impl Table {
+    /// Whether the provider gives a code for another device.
+    pub(super) fn takes_device(&self) -> bool {
+        match &self.base {
+            Base::Preset { preset, .. } => preset_takes_device(preset),
+            Base::Own { device_url, .. } => device_url.is_some(),
+        }
+    }
+
     /// The mail servers that it names.
     pub(super) fn servers(&self) -> &[MailServer] {
         match &self.base {
@@ -90,7 +107,7 @@ pub(super) fn way(account: &Account) -> Result<Way, Why> {
 }
 
 fn missing(option: &'static str) -> Why {
-    Why::Option { option, line: 0 }
+    Why::Missing { option }
 }
 
 /// The table that `account` needs, without a name yet. `secret` is its client's.
@@ -102,7 +119,7 @@ pub(super) fn table(
     changes: &mut Vec<Change>,
 ) -> Result<Table, Why> {
     let token_url = account.token_url.as_deref().ok_or_else(|| missing("token_url"))?;
-    let token_url = Url::parse(token_url).map_err(|_| missing("token_url"))?.to_string();
+    let token_url = Url::parse(token_url).map_err(|_| account.wrong("token_url"))?.to_string();
     if account.scopes.is_empty() {
         return Err(missing("oauth2_scope"));
     }
@@ -147,8 +164,7 @@ fn can_be_kept(uri: &str) -> bool {
 }
 
 fn application(account: &Account, secret: Option<&Secret>) -> Result<Application, Why> {
-    let no_key = || missing("client_secret");
-    let key = || secret.cloned().ok_or_else(no_key);
+    let key = || secret.cloned().ok_or_else(|| missing("client_secret"));
     if account.flow.as_deref() == Some("service_account") {
         return match account.client_id.as_deref() {
             // A key that stands in the place of its file's path is a key.
@@ -158,13 +174,15 @@ fn application(account: &Account, secret: Option<&Secret>) -> Result<Application
                 // A path is shown, and what is none may be a secret.
                 match path.exists() || secret.expose().contains('/') || secret.expose().ends_with(".json") {
                     true => Ok(Application::KeyFile(path)),
-                    false => Err(no_key()),
+                    false => Err(account.wrong("client_secret")),
                 }
             }
             Some("file" | "key") => {
-                Some(key()?).filter(|key| is_json(key.expose())).map(Application::Key).ok_or_else(no_key)
+                let key = Some(key()?).filter(|key| is_json(key.expose()));
+                key.map(Application::Key).ok_or_else(|| account.wrong("client_secret"))
             }
-            _ => Err(missing("client_id")),
+            Some(_) => Err(account.wrong("client_id")),
+            None => Err(missing("client_id")),
         };
     }
     match (secret, &account.certificate) {
@@ -189,12 +207,15 @@ fn own(account: &Account, way: Way, token_url: String, servers: &[Server]) -> Re
     Ok(Base::Own { authorize_url, token_url, device_url, servers: servers::of_own(account, servers)? })
 }
 
-/// Puts `table` beside the others and names it; the name of the one that is the same but for its domains, where there
-/// is such. A name that is taken where the tables go is another client's, whatever its table says.
+/// Puts `table` beside the others and names it; the name of the one that is the same but for its domains and for the
+/// port of a redirect to this machine, where there is such. A name that is taken where the tables go is another client's, whatever its table says.
 pub(super) fn put(tables: &mut Vec<Table>, table: Table, existing: &Existing) -> String {
     let same = |known: &&mut Table| {
+        let [own, other] = [&table.redirect_uri, &known.redirect_uri]
+            .map(|uri| uri.as_deref().is_some_and(is_of_this_machine));
+        let redirect_uri = if own && other { known.redirect_uri.clone() } else { table.redirect_uri.clone() };
         let domains = known.domains.clone();
-        Table { name: known.name.clone(), domains, ..table.clone() } == **known
+        Table { name: known.name.clone(), domains, redirect_uri, ..table.clone() } == **known
     };
     if let Some(known) = tables.iter_mut().find(same) {
         for domain in table.domains {

@@ -1,6 +1,7 @@
 //! The new configuration as text: only values that differ from the defaults, so that it is quickly read.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::listeners::Listening;
@@ -30,6 +31,7 @@ pub(super) fn key_file(table: &Table, directory: Option<&Path>) -> PathBuf {
 pub(super) struct Parts<'a> {
     pub(super) listeners: &'a [Listening],
     pub(super) certificate: Option<&'a (PathBuf, PathBuf)>,
+    pub(super) admin: Option<SocketAddr>,
     pub(super) tables: &'a [Table],
     /// The directory for the keys of service accounts; their paths are written in full, since the file may be moved.
     pub(super) keys: Option<&'a Path>,
@@ -46,6 +48,10 @@ pub(super) fn text(parts: Parts<'_>, carried: &str, sight: Sight) -> String {
         out.push_str("\n[tls]\n");
         line(&mut out, "certificate", &path(certificate));
         line(&mut out, "key", &path(key));
+    }
+    if let Some(admin) = parts.admin {
+        out.push_str("\n[admin]\n");
+        line(&mut out, "address", &quoted(&admin.to_string()));
     }
     for table in parts.tables {
         provider(&mut out, table, parts.keys, sight);
