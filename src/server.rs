@@ -285,7 +285,7 @@ fn bind_reason(error: &io::Error) -> String {
             "another program has the port; stop it, or choose another in [[listeners]]".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need privileges; choose one above in [[listeners]]".to_owned()
+            "ports below 1024 need privileges (in a unit: AmbientCapabilities=CAP_NET_BIND_SERVICE); or choose one above in [[listeners]]".to_owned()
         }
         io::ErrorKind::AddrNotAvailable => {
             "this machine does not have that address; correct it in [[listeners]]".to_owned()

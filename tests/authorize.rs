@@ -210,7 +210,7 @@ async fn without_the_daemons_callback_an_https_redirect_names_paste() {
     let site = web_client_site("").await;
     let ran = site.run(&["authorize", ALICE, "--no-browser"]).await;
     assert!(
-        ran.code == 1 && ran.error().contains("--paste") && ran.error().contains("[callback]"),
+        ran.code == 1 && ran.error().contains("--paste") && ran.error().contains("in [admin]"),
         "{ran:?}"
     );
 }

@@ -44,6 +44,11 @@ pub(crate) struct Nothing {
     pub(crate) directory: PathBuf,
 }
 
+/// Whether there is a store, which may have accounts. A database server is not asked.
+pub(super) fn has_store(config: &Config) -> bool {
+    config.store.postgres.is_some() || config.store.sqlite.exists()
+}
+
 impl Installation {
     /// Opens the state directory of `config`, and makes missing parts.
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
