@@ -97,6 +97,11 @@ pub(super) fn store_failed(error: &StoreError) -> Denial {
         let text = "The mail proxy does not reach its database; nothing is lost, try again in a moment";
         return Denial::new(Code::Unavailable, text);
     }
+    if let StoreError::Full = error {
+        let text =
+            "The disk of the mail proxy's store is full; nothing is lost, try again once there is room";
+        return Denial::new(Code::Unavailable, text);
+    }
     Denial::new(Code::ServerBug, "The mail proxy cannot read its store; its log says why")
 }
 
