@@ -14,7 +14,7 @@ impl LeaseStore for Postgres {
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let pool = self.pool()?;
+        let pool = self.vital()?;
         let holder = self.holder.own().await?;
         // With a sign of life, because the clock that dates the last one stands still while a machine sleeps. Another holder
         // in the row died before it stored the end of its refresh.
@@ -45,7 +45,7 @@ impl LeaseStore for Postgres {
     async fn release_lease(&self, grant: &Id) -> Result<(), StoreError> {
         let sql =
             "UPDATE grants SET lease_holder = NULL, lease_until = NULL WHERE id = $1 AND lease_holder = $2";
-        sqlx::query(sql).bind(&grant.0).bind(self.holder.known()).execute(&self.pool()?).await?;
+        sqlx::query(sql).bind(&grant.0).bind(self.holder.known()).execute(&self.vital()?).await?;
         Ok(())
     }
 }
