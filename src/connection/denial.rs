@@ -109,6 +109,10 @@ pub(super) fn store_failed(error: &StoreError) -> Denial {
             "The mail proxy does not reach its database; nothing is lost, wait and try again in a moment";
         return Denial::new(Code::Unavailable, text);
     }
+    if let StoreError::Full = error {
+        let text = "The disk of the mail proxy's store is full; nothing is lost, wait and try again once there is room";
+        return Denial::new(Code::Unavailable, text);
+    }
     Denial::new(
         Code::ServerBug,
         "The mail proxy cannot read its store; its log says why, and a login has to wait",
