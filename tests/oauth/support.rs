@@ -136,6 +136,7 @@ pub(crate) fn provider(base: &str) -> Provider {
         scopes: vec!["mail".to_owned(), "offline_access".to_owned()],
         client_id: Some("client".to_owned()),
         client_secret: None,
+        client_secret_file: None,
         client_assertion_file: None,
         client_secret_expires: None,
         client_authentication: ClientAuthentication::Post,
