@@ -238,9 +238,8 @@ fn common(one: &str, other: &str) -> usize {
     one.rsplit('.').zip(other.rsplit('.')).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
 }
 
-/// Adds `table` under a free name, and returns that name. If a table differs from it only in its domains, returns the
-/// name of that one instead. A name that exists in the target configuration belongs to another client, even if its
-/// table is equal.
+/// Adds `table` under a free name, or its domains to a table that differs only in them; returns that table's name. A
+/// name in the target configuration belongs to another client, even if its table is equal.
 pub(super) fn put(tables: &mut Vec<Table>, table: Table, existing: &Existing) -> String {
     let same = |known: &&mut Table| {
         let domains = known.domains.clone();
