@@ -14,6 +14,10 @@
 //! Below both: rows in the [`store`], sealed by [`secret`]; the [`config`]; and [`trouble`], causes and cures
 //! as data, which each surface words itself with the command lines of [`command`].
 
+// Unit tests share the stores of the tests in tests/, which know the library by its name.
+#[cfg(test)]
+extern crate self as imap_oauth_proxy;
+
 pub mod account;
 mod admin;
 pub mod cli;

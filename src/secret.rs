@@ -11,6 +11,7 @@
 mod access;
 pub mod bundle;
 mod key;
+pub mod marks;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -191,10 +191,10 @@ pub enum StoreError {
 /// The first words of the database's error if the store was moved while a process had it open.
 const WAS_MOVED: &str = "the store was moved to ";
 
-/// The first characters of PostgreSQL's codes for troubles that pass: an operator's act or a deadline, a lost
-/// connection, a standby, no more room or connections, a deadlock, a transaction or a lock that took too long, a disk
-/// that failed.
-const AWAY: [&str; 8] = ["57", "08", "25006", "53", "40", "25P03", "55P03", "58"];
+/// The first characters of PostgreSQL's codes for troubles that pass after a good start: an operator's act or a deadline,
+/// a lost connection, a standby, no more room or connections, a deadlock, a transaction or a lock that took too long, a
+/// disk that failed, a password or a database that was changed under the program.
+const AWAY: [&str; 10] = ["57", "08", "25006", "53", "40", "25P03", "55P03", "58", "28", "3D"];
 
 /// Whether the connection failed, and not the statement. SQLite gives no such errors.
 fn is_lost(error: &sqlx::Error) -> bool {

@@ -40,7 +40,7 @@ pub use authority::{Authority, AuthorityError, SharedAuthority};
 pub use connect_error::ConnectError;
 pub use connector::{Connector, ConnectorError};
 pub use identity::{Identity, IdentityError, IdentityWarning};
-pub use own::OwnCertificateError;
+pub use own::{OwnCertificateError, end_of_certificate};
 pub use socket::{FULL_READ, Socket};
 
 /// The source of the listeners' certificates: the resolved `[tls]` table.

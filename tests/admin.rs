@@ -393,3 +393,52 @@ async fn security_row_23_a_password_that_is_shown_once_is_in_no_backup_and_does_
     .await;
     serving.stop().await;
 }
+
+#[tokio::test]
+async fn security_row_46_what_is_too_large_is_a_page_with_a_sentence_and_the_headers() {
+    let (site, serving) = site().await;
+    let browser = Browser::enter(&site, &serving).await;
+    for (path, kind) in [("/add", "text/html"), ("/api/v1/accounts", "application/json")] {
+        let mut stream = TcpStream::connect(&browser.address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n",
+            browser.address,
+            8 * 1024 * 1024
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // A little more than the bound: the server reads no further.
+        let mut sent = stream.write_all(&vec![b'x'; 1024 * 1024 + 1]).await;
+        sent = sent.and(stream.flush().await);
+        let mut answer = Vec::new();
+        let read = within("an answer", stream.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{path} {sent:?} {read:?}: {answer}");
+        for part in ["content-security-policy: ", "x-content-type-options: nosniff", kind] {
+            assert!(answer.contains(part), "{path} {part}: {answer}");
+        }
+        let sentence = if path == "/add" { "larger than 1 MiB" } else { "\"too_large\"" };
+        assert!(answer.contains(sentence), "{path}: {answer}");
+    }
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_a_browser_that_enters_again_leaves_no_session_behind() {
+    let (site, serving) = site().await;
+    let before = Browser::enter(&site, &serving).await;
+    let other = Browser::enter(&site, &serving).await;
+    let path = entrance(&site).await;
+    let from_here = format!("Origin: http://{}\r\n", before.address);
+    let entered = before.send("POST", &path, &from_here, "").await;
+    assert_eq!(entered.status, 303, "{entered:?}");
+    let cookie = entered.header("set-cookie").split(';').next().unwrap().to_owned();
+    let mut after = Browser { cookie: Some(cookie), ..before.clone() };
+    after.get("/").await.has("Sign out");
+    assert_eq!(
+        before.send("GET", "/sessions", "", "").await.status,
+        403,
+        "its cookie opens nothing any more"
+    );
+    assert_eq!(other.send("GET", "/sessions", "", "").await.status, 200, "other browsers keep theirs");
+    serving.stop().await;
+}

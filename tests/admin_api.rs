@@ -8,7 +8,7 @@ mod common;
 mod description;
 
 use common::web::{Answer, Browser, ON, ask, site};
-use common::{ALICE, BOB, Serving, Site, login};
+use common::{ALICE, BOB, Serving, Site, login, within};
 use serde_json::{Value, json};
 
 /// A program that uses the API.
@@ -140,7 +140,50 @@ async fn security_row_23_without_a_right_nothing_is_read_or_done() {
         assert_eq!(without_token.send("GET", "/accounts", &line, "").await.status, 401, "{line}");
     }
     assert_eq!(without_token.send("GET", &format!("/accounts?token={token}"), "", "").await.status, 401);
+    // A password that a web server in front asks for is no token, and stands in the way of none.
+    let basic = "Authorization: Basic YWxpY2U6c2VjcmV0\r\n";
+    assert_eq!(reader.send("GET", "/accounts", basic, "").await.status, 200);
+    let mut browser = Browser::enter(&site, &serving).await;
+    browser.get("/").await.has(ALICE);
+    let answer = browser.send("GET", "/api/v1/accounts", basic, "").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(reader.get("/accounts").await[0]["account"], ALICE);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_23_made_up_tokens_cost_the_store_little_and_keep_no_program_out() {
+    let (site, serving) = site().await;
+    site.authorize(ALICE).await;
+    let program = Program::new(&site, &serving, &["backup"]).await;
+    let with = |token: String| Program { token: Some(token), ..program.clone() };
+    // What has not the form of a token is not compared with tokens, and not counted.
+    for other in ["x".to_owned(), "iop_x".to_owned(), "A".repeat(47), "iop_".to_owned() + &"x".repeat(8000)] {
+        for _ in 0..30 {
+            assert_eq!(with(other.clone()).send("GET", "/accounts", "", "").await.status, 401);
+        }
+    }
+    let mut statuses = Vec::new();
+    for number in 0..60 {
+        let made_up = with(format!("iop_{number:A>43}"));
+        statuses.push(made_up.send("GET", "/accounts", "", "").await.status);
+    }
+    assert!(statuses.starts_with(&[401; 20]) && statuses.contains(&429), "{statuses:?}");
+    // One that was made here is known before it is compared, also by a process that has not seen it.
+    assert_eq!(program.get("/accounts").await[0]["account"], ALICE);
+    let newer = Program::new(&site, &serving, &["newer"]).await;
+    assert_eq!(newer.get("/accounts").await[0]["account"], ALICE);
+    // One of before there were marks is known once any token was compared.
+    let old = format!("iop_{:B>43}", "old");
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, old.as_bytes());
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    site.tamper(&format!("UPDATE api_tokens SET hash = X'{hash}' WHERE name = 'newer'"), &[]).await;
+    assert_eq!(program.get("/accounts").await[0]["account"], ALICE);
+    for number in 0..30 {
+        with(format!("iop_{number:C>43}")).send("GET", "/accounts", "", "").await;
+    }
+    assert_eq!(with(old).get("/accounts").await[0]["account"], ALICE);
+    assert_eq!(newer.refused("GET", "/accounts", &Value::Null).await.0, 401);
     serving.stop().await;
 }
 
@@ -517,6 +560,75 @@ async fn a_refresh_token_from_elsewhere_is_proven_and_stored_and_never_shown() {
         let refused = program.refused("POST", "/grants", &body).await;
         assert_eq!(refused, (expected.0, expected.1.to_owned()), "{body}");
     }
+    serving.stop().await;
+}
+
+/// What the server itself answers, before or after an operation.
+#[test]
+fn each_operation_describes_what_the_whole_server_answers() {
+    for (method, path) in description::paths().into_iter().flatten() {
+        let described = description::statuses(&method, &path);
+        let by_guard: &[u16] = if path == "/openapi.json" { &[] } else { &[401, 421, 429, 503] };
+        for status in [405, 408, 413, 504].iter().chain(by_guard) {
+            assert!(described.contains(status), "{method} {path} does not describe {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_asked_for_by_any_name_of_the_account_and_a_nul_is_a_mistake() {
+    let (site, serving) = site().await;
+    let settings = site.authorize(ALICE).await;
+    assert_eq!(site.run(&["accounts", "alias", ALICE, "helpdesk"]).await.code, 0);
+    let program = Program::new(&site, &serving, &["p"]).await;
+    let mut client = serving.log_in(&settings).await;
+    for name in [ALICE, "ALICE@example.com", "HelpDesk"] {
+        let sessions = program.get(&format!("/sessions?account={name}")).await;
+        assert_eq!(sessions.as_array().unwrap().len(), 1, "{name}");
+    }
+    assert_eq!(program.get(&format!("/sessions?account={BOB}")).await, json!([]));
+    let (status, closed) = program.call("DELETE", "/sessions?account=helpdesk", &Value::Null).await;
+    assert_eq!((status, &closed["closed"]), (200, &json!(1)), "{closed}");
+    within("the end of the session", async { while client.next_line().await.is_some() {} }).await;
+    for (method, path) in [
+        ("GET", "/accounts?after=%00"),
+        ("GET", "/accounts/%00"),
+        ("GET", "/passwords?account=a%00b"),
+        ("DELETE", "/accounts/alice%40example.com/aliases/%00"),
+        ("GET", "/sessions?account=%00"),
+    ] {
+        let refused = program.refused(method, path, &Value::Null).await;
+        assert_eq!(refused, (400, "malformed".to_owned()), "{method} {path}");
+    }
+    // Not a NUL: a name with a percent sign.
+    assert_eq!(program.refused("GET", "/accounts/%2500", &Value::Null).await.0, 404);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn accounts_that_were_made_before_a_failure_come_with_their_passwords() {
+    let (site, serving) = site().await;
+    let program = Program::new(&site, &serving, &["p"]).await;
+    // The store fails at the third account.
+    let full = "CREATE TRIGGER full BEFORE INSERT ON accounts WHEN NEW.name = 'carol@example.com' \
+         BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
+    site.tamper(full, &[]).await;
+    let accounts: Vec<Value> = [ALICE, BOB, "carol@example.com", "dave@example.com"]
+        .iter()
+        .map(|account| json!({ "account": account, "provider": "sandbox" }))
+        .collect();
+    let (status, answer) =
+        program.call("POST", "/accounts", &json!({ "accounts": accounts, "passwords": true })).await;
+    assert_eq!((status, &answer["error"]["kind"]), (503, &json!("unavailable")), "{answer}");
+    let cause = answer["error"]["cause"].as_str().unwrap();
+    assert!(cause.ends_with(&format!("these accounts were made, and stay: {ALICE}, {BOB}")), "{cause}");
+    let made = answer["error"]["made"].as_array().unwrap();
+    assert_eq!((made.len(), &made[0]["account"], &made[1]["account"]), (2, &json!(ALICE), &json!(BOB)));
+    assert!(made.iter().all(|made| made["password"].is_string() && made["sign_in_url"].is_string()));
+    // The passwords are those of the accounts: they are in force once the owner has consented.
+    site.authorize_with(&[ALICE, "--no-app-password"], Some(ALICE)).await;
+    let settings = json!({ "username": ALICE, "password": made[0]["password"] });
+    drop(serving.log_in(&settings).await);
     serving.stop().await;
 }
 

@@ -92,7 +92,7 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_is_made() {
     let site = site().await;
     site.authorize(ALICE).await;
     let table = format!(
-        "account,provider,owner,alias\n{ALICE},,\n{SALES},nowhere,{BOB}\nx@unknown.example\n{SUPPORT},,{BOB},bob@elsewhere.example\n\
+        "account,provider,owner,alias\n{ALICE},gmial,\n{SALES},nowhere,{BOB}\nx@unknown.example\n{SUPPORT},,{BOB},bob@elsewhere.example\n\
          {BOB},,,support\n{BOB},,,support\n@example.com,sandbox\n a b@example.com\n"
     );
     let table = write(&site, "table.csv", &table);
@@ -102,6 +102,7 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_is_made() {
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
     for said in [
         format!("{table}:2: {ALICE} is here already, and nothing was changed"),
+        format!("{table}:2: there is no provider \"gmial\""),
         format!("{table}:3: there is no provider \"nowhere\""),
         format!("{table}:4: no provider is known for the domain of x@unknown.example"),
         format!("{table}:5: bob@elsewhere.example is not the address of {SUPPORT}"),
@@ -124,6 +125,38 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_is_made() {
     assert_eq!(std::fs::read_to_string(&passwords).unwrap(), "mine");
     assert_eq!(site.tokens().await.0.len(), 1);
     assert_eq!(site.run(&["accounts", "add", "--csv", &table, "--yes"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn columns_in_another_order_grant_no_mail_and_missing_passwords_are_said() {
+    let site = site().await;
+    let table = write(&site, "table.csv", &format!("account,provider,alias\n{SALES},sandbox,{BOB}\n"));
+    let ran = site.run(&["accounts", "add", "--csv", &table]).await;
+    let said = format!("{table}:1: the columns are account,provider,owner,alias,… in this order");
+    assert!(ran.code == 1 && ran.err.contains(&said), "{ran:?}");
+    let table = write(&site, "table.csv", &format!("{SALES}\tsandbox\n{SUPPORT}\tsandbox\n"));
+    let ran = site.run(&["accounts", "add", "--csv", &table]).await;
+    assert!(ran.code == 1 && ran.err.matches("separated by tabs").count() == 1, "{ran:?}");
+
+    let table = write(&site, "table.csv", &format!("{ALICE}\n{BOB}\n"));
+    let ran = site.run(&["accounts", "add", "--csv", &table]).await;
+    let command = format!("imap-oauth-proxy passwords create {ALICE} --name");
+    assert!(ran.code == 0 && ran.err.contains("They have no app password yet"), "{ran:?}");
+    assert!(ran.err.contains(&command), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_utf_8_is_refused_with_its_line_and_the_cure() {
+    let site = site().await;
+    let path = site.home.path().join("table.csv");
+    std::fs::write(&path, b"alice@example.com\nm\xfcller@example.com,sandbox\n").unwrap();
+    let ran = site.run(&["accounts", "add", "--csv", path.to_str().unwrap()]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+    let said = format!("{}:2: the file is not UTF-8: save it as CSV UTF-8", path.display());
+    assert!(ran.err.contains(&said) && ran.err.contains("error: nothing was made"), "{ran:?}");
+    // Nor is such a name made one by one.
+    let ran = site.run(&["authorize", "m\u{fffd}ller@example.com", "--no-browser"]).await;
+    assert!(ran.code == 1 && ran.error().contains("U+FFFD"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -236,7 +236,8 @@ fn forms() -> Vec<String> {
     let source: String = source.split_whitespace().collect();
     let routes = source.split(".route(\"").skip(1).filter_map(|rest| rest.split_once("\","));
     let posted = routes.filter(|(_, methods)| methods.split(".route(").next().unwrap().contains("post("));
-    let filled = posted.map(|(path, _)| path.replace("{name}", ALICE).replace("{alias}", "alice"));
+    let filled =
+        posted.map(|(path, _)| path.replace("{name}", ALICE).replace("/unalias", "/unalias?alias=alice"));
     filled.collect()
 }
 
@@ -247,7 +248,7 @@ async fn security_row_46_no_form_is_taken_from_elsewhere() {
     let (browser, other) = (Browser::enter(&site, &serving).await, Browser::enter(&site, &serving).await);
     let before = site.run(&["events", "list", "--json"]).await.out;
     let forms = forms();
-    for new in ["limits", "alias", "unalias/alice", "remove"] {
+    for new in ["limits", "alias", "unalias?alias=alice", "remove"] {
         assert!(forms.contains(&format!("/accounts/{ALICE}/{new}")), "{forms:?}");
     }
     assert!(forms.contains(&"/reload".to_owned()) && forms.len() >= 15, "{forms:?}");
@@ -319,10 +320,31 @@ async fn security_row_46_made_up_sessions_cost_the_store_little_and_disturb_no_s
         statuses.push(made_up.send("GET", &format!("/enter/{}", "B".repeat(43)), "", "").await.status);
     }
     assert!(statuses[60..].contains(&429), "{statuses:?}");
-    // A session that was seen, and an entrance that the command has just made, are looked up in any case.
+    // A session and an entrance that were made here are looked up in any case.
     browser.get("/").await.has(ALICE);
     assert_eq!(made_up.send("GET", &path, "", "").await.status, 200);
     Browser::enter(&site, &serving).await.get("/").await.has(ALICE);
+    // Also by a process that has seen neither before, and after a rotation of the keys.
+    serving.stop().await;
+    assert_eq!(site.run(&["keys", "rotate"]).await.code, 0);
+    let serving = site.serve().await;
+    let address = Browser::new(&serving).address;
+    let port = |address: &str| address.rsplit_once(':').unwrap().1.to_owned();
+    let renamed = |cookie: &str| cookie.replace(&port(&browser.address), &port(&address));
+    let after = |cookie: String| Browser { cookie: Some(cookie), ..Browser::new(&serving) };
+    let (made_up, session) =
+        (after(renamed(made_up.cookie.as_ref().unwrap())), renamed(browser.cookie.as_ref().unwrap()));
+    let mut statuses = Vec::new();
+    for _ in 0..60 {
+        statuses.push(made_up.send("GET", "/sessions", "", "").await.status);
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    after(session.clone()).get("/").await.has(ALICE);
+    // Nor do the cookies that another program sets beside it.
+    let name = session.split_once('=').unwrap().0;
+    let others: String = (0..5).map(|number| format!("{name}={number:A>43}; ")).collect();
+    after(format!("{others}{session}")).get("/").await.has(ALICE);
+    assert_eq!(made_up.send("GET", &path, "", "").await.status, 200);
     serving.stop().await;
 }
 

@@ -236,10 +236,31 @@ async fn security_row_45_unknown_links_are_slowed_and_known_ones_are_not() {
     person.look(&url).await;
     let mut statuses = Vec::new();
     for _ in 0..40 {
-        statuses.push(person.look(&url.replace("/again/", "/again/x")).await.status);
+        // What has not the form of a link is neither looked up nor counted.
+        assert_eq!(person.look(&url.replace("/again/", "/again/x")).await.status, 404);
     }
-    assert!(statuses.contains(&404) && statuses.contains(&429), "{statuses:?}");
+    let (base, _) = url.rsplit_once('/').unwrap();
+    let made_up = format!("{base}/{}", "a".repeat(26));
+    for _ in 0..40 {
+        statuses.push(person.look(&made_up).await.status);
+    }
+    assert!(statuses.starts_with(&[404; 20]) && statuses.contains(&429), "{statuses:?}");
     assert_eq!(person.look(&url).await.status, 200);
+}
+
+#[tokio::test]
+async fn security_row_45_a_link_that_was_made_up_costs_the_store_at_most_a_look() {
+    let (site, serving, settings) = expired(both(), "").await;
+    let url = link_of(&serving, &settings).await;
+    let (base, _) = url.rsplit_once('/').unwrap();
+    let mut person = Person::default();
+    person.look(&url).await;
+    // Each look at a store that is away is seen: it fails.
+    site.tamper("ALTER TABLE accounts RENAME COLUMN link_hash TO away", &[]).await;
+    assert_eq!(person.look(&url).await.status, 502, "a link of ours is looked up");
+    for token in ["x", &"A".repeat(26), &"a".repeat(27), &"1".repeat(26), "..%2fx"] {
+        assert_eq!(person.look(&format!("{base}/{token}")).await.status, 404, "{token}");
+    }
 }
 
 #[tokio::test]

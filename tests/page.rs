@@ -29,7 +29,7 @@ fn listed(answer: &Answer) -> Vec<String> {
     rows.map(|row| row.split_once("\">").unwrap().1.split('<').next().unwrap().to_owned()).collect()
 }
 
-/// Makes accounts by the statement that `accounts add` would send, of Alice's grant.
+/// Makes accounts by the statement that `accounts add` would send, of Alice's grant, each with a password that lasts.
 async fn many(site: &Site, count: usize) {
     let sql = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < CAST(? AS INTEGER)) \
          INSERT INTO accounts (id, name, grant_id) \
@@ -37,6 +37,130 @@ async fn many(site: &Site, count: usize) {
     site.tamper(sql, &[&count.to_string(), ALICE]).await;
     let sql = "INSERT INTO login_names (folded, name, account_id) SELECT name, name, id FROM accounts WHERE id LIKE 'many-%'";
     site.tamper(sql, &[]).await;
+    let sql = "INSERT INTO passwords (id, account_id, name, generated, created_at) \
+         SELECT 'of-' || a.id, a.id, 'default', p.generated, p.created_at FROM accounts a, passwords p \
+         WHERE a.id LIKE 'many-%' AND p.account_id = (SELECT id FROM accounts WHERE name = ?)";
+    site.tamper(sql, &[ALICE]).await;
+}
+
+/// A day that is so many days from now.
+fn day(days: i64) -> String {
+    (time::OffsetDateTime::now_utc() + time::Duration::days(days)).date().to_string()
+}
+
+/// The accounts below a heading of the list.
+fn below(answer: &Answer, heading: &str) -> Vec<String> {
+    let part = answer.body.split_once(&format!("<h2>{heading}</h2>")).map_or("", |(_, rest)| rest);
+    let body = part.split("</section>").next().unwrap().to_owned();
+    listed(&Answer { body, ..answer.clone() })
+}
+
+const REFUSED: &str = "UPDATE accounts SET refusal_at = 1, refusal_protocol = 'submission', refusal_code = '5.2.252', \
+     refusal_cause = '{\"kind\":\"mailbox_refused\",\"text\":\"the account may not send as that address\"}', \
+     refusal_cure = '{\"kind\":\"administrator\",\"text\":\"an administrator gives it the permission Send As\"}' \
+     WHERE name = ?";
+const LAST_DAY: &str =
+    "UPDATE passwords SET last_day = ? WHERE account_id = (SELECT id FROM accounts WHERE name = ?)";
+
+#[tokio::test]
+async fn among_fifty_accounts_what_is_broken_is_on_the_first_screen_and_is_mended_by_its_button() {
+    let site = site().await;
+    site.configure_provider(&format!("client_secret_expires = \"{}\"", day(5)));
+    let settings = site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    many(&site, 48).await;
+    // A revoked grant, a password whose last day was yesterday, a refusal after the login, and a secret that ends soon.
+    site.sandbox.controls().revoke_grants(BOB);
+    assert_eq!(site.run(&["tokens", "refresh", BOB]).await.code, 1);
+    assert_eq!(site.tamper(LAST_DAY, &[&day(-1), "user7@corp.example"]).await, 1);
+    assert_eq!(site.tamper(REFUSED, &[ALICE]).await, 1);
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    page.has("<title>(3) Accounts").has("50 accounts").has("1 needs a person");
+    page.has("1 that no app password opens").has("1 refused after a login");
+    page.has("The client secret of <strong>").lacks("None needs a person");
+    assert_eq!(below(&page, "Needs a person"), [BOB]);
+    assert_eq!(below(&page, "No app password opens it"), ["user7@corp.example"]);
+    assert_eq!(below(&page, "Refused after a login"), [ALICE]);
+    assert_eq!(below(&page, "The others").len(), 47);
+    for (kind, shown) in [("no_password", "user7@corp.example"), ("refused_after_login", ALICE)] {
+        assert_eq!(listed(&browser.get(&format!("/?kind={kind}")).await), [shown], "{kind}");
+    }
+
+    // The ended password: its button leads to the form of a new one.
+    page.has("The last day of its app password is over, so no mail program can log in.");
+    let to = page.between("<a class=\"button small main\" href=\"", "\"");
+    assert_eq!(to, "/accounts/user7%40corp%2Eexample?new=password#new-password");
+    let account = browser.get(to.split('#').next().unwrap()).await;
+    account.has("<details id=\"new-password\" open>").has("No app password opens it");
+    browser.post("/accounts/user7%40corp%2Eexample/password", &[("name", "phone")]).await.has("Works");
+
+    // The refusal: the check finds the sign-in good, and the next message that is accepted ends it.
+    checked(&mut browser, ALICES).await.has("Every step succeeded");
+    let mut client = serving.submit_as(&settings).await;
+    assert_eq!(client.mail(ALICE, &[BOB], b"Subject: hello\r\n\r\nHello\r\n").await.code(), 250);
+    within("the end of the refusal", async {
+        while !below(&browser.get("/").await, "Refused after a login").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    // The revoked grant: its button begins the consent.
+    let base = serving.ready["admin"].as_str().unwrap();
+    let (name, value) = browser.cookie.as_ref().unwrap().split_once('=').unwrap();
+    let mut person = Person::default();
+    person.cookies.push(("localhost".to_owned(), name.to_owned(), value.to_owned()));
+    person.open(&format!("{base}/")).await;
+    let pressed = person.send(&format!("{BOBS}/authorise"), &[("form_token", &browser.token)]).await;
+    let consent = person.follow(pressed).await;
+    let back = person.approve(&consent, BOB).await;
+    person.follow(back).await.has("Signed in as");
+
+    // The secret: a new one in the file, and the button that loads it.
+    site.configure(ON);
+    browser.post("/reload", &[]).await.lacks("The client secret of");
+    let page = browser.get("/").await;
+    page.has("<title>Accounts").has("None needs a person").lacks("The others");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_whose_passwords_end_soon_or_that_has_none_is_not_among_the_good_ones() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    many(&site, 2).await;
+    assert_eq!(site.tamper(LAST_DAY, &[&day(3), ALICE]).await, 1);
+    assert_eq!(site.tamper(LAST_DAY, &[&day(40), BOB]).await, 1);
+    assert_eq!(site.tamper("DELETE FROM passwords WHERE account_id = 'many-0'", &[]).await, 1);
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    page.has("1 ends within 14 days").has(&format!("The last day of an app password is {}.", day(3)));
+    page.has("It has no app password, so no mail program can log in.");
+    assert_eq!(below(&page, "Ends soon"), [ALICE]);
+    assert_eq!(below(&page, "No app password opens it"), ["user0@corp.example"]);
+    assert_eq!(below(&page, "The others"), [BOB, "user1@corp.example"]);
+    // What programs read stays: the state of the grant, and the number of all passwords.
+    let (tokens, code) = site.tokens().await;
+    assert!(code == 0 && tokens.iter().all(|entry| entry["state"] == "ok"), "{tokens:#?}");
+    // A disabled account is closed on purpose.
+    site.run(&["accounts", "disable", "user0@corp.example"]).await;
+    browser.get("/").await.lacks("No app password opens it</h2>");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_needs_no_password_and_its_account_is_not_called_closed() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.run(&["passwords", "revoke", ALICE, "default"]).await;
+    let device = "[[listeners]]\nprotocol = \"submission\"\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"\n\
+         [[listeners.devices]]\nfrom = \"127.0.0.1/32\"\naccount = \"alice@example.com\"\n";
+    site.configure(&format!("{ON}{device}"));
+    let (serving, mut browser) = opened(&site).await;
+    browser.get("/").await.has("None needs a person").lacks("No app password opens it</h2>");
+    serving.stop().await;
 }
 
 #[tokio::test]
@@ -60,7 +184,8 @@ async fn what_needs_a_person_comes_first_with_a_count_a_cause_and_its_cure() {
         ("?provider=gmail", &[]),
         ("?kind=no-such-kind&page=0", &[BOB, ALICE]),
         ("?page=99999999999999999999", &[BOB, ALICE]),
-        ("?page=2", &[]),
+        ("?page=2", &[BOB, ALICE]),
+        ("?page=999999", &[BOB, ALICE]),
     ] {
         assert_eq!(listed(&browser.get(&format!("/{query}")).await), shown, "{query}");
     }
@@ -111,6 +236,122 @@ async fn what_the_configuration_mends_is_apart_from_what_a_sign_in_mends() {
     page.has("Misconfigured").has("action=\"/reload\"").has("Check now");
     page.lacks("Sign-in link").lacks("Authorise again");
     browser.get(BOBS).await.has("Sign-in link").has("Authorise again");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_mailbox_that_the_mail_server_refuses_needs_a_person_and_no_configuration() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    let refused = |cure: serde_json::Value| {
+        let cause = json!({ "kind": "mailbox_refused", "text": "the mailbox is refused" });
+        let trouble = json!({ "cause": cause, "cure": cure });
+        json!({ "imap": { "trouble": trouble, "count": 1, "at": 1, "retry_at": 1 } }).to_string()
+    };
+    let set = "UPDATE accounts SET troubles = ? WHERE name = ?";
+    let by_administrator =
+        refused(json!({ "kind": "administrator", "text": "switch IMAP on for the mailbox" }));
+    site.tamper(set, &[&by_administrator, ALICE]).await;
+    let by_key = refused(json!({ "kind": "configure", "key": "providers.sandbox.imap", "text": "set it" }));
+    site.tamper(set, &[&by_key, BOB]).await;
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    page.has("2 need a person").has("Refused by the mail server").has("Switch IMAP on for the mailbox.");
+    assert_eq!(below(&page, "Needs a person"), [ALICE]);
+    assert_eq!(below(&page, "Needs the configuration changed"), [BOB]);
+    assert_eq!(listed(&browser.get("/?kind=refused").await), [ALICE]);
+    assert_eq!(listed(&browser.get("/?kind=misconfigured").await), [BOB]);
+    browser.get(ALICES).await.has("Refused by the mail server").has("Authorise again").has("Sign-in link");
+    browser.get(BOBS).await.has("Misconfigured").lacks("Authorise again");
+    // Programs go on to read the same state of both.
+    let (tokens, _) = site.tokens().await;
+    assert!(tokens.iter().all(|entry| entry["state"] == "misconfigured"), "{tokens:#?}");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn what_many_accounts_depend_on_is_named_with_its_day_and_the_file_to_change() {
+    let site = site().await;
+    let soon = time::OffsetDateTime::now_utc() + time::Duration::days(5);
+    for (name, is_app) in [("own", false), ("app", true)] {
+        let key = match is_app {
+            true => rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap(),
+            false => rcgen::KeyPair::generate().unwrap(),
+        };
+        let mut parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        parameters.not_after = soon;
+        let certificate = parameters.self_signed(&key).unwrap().pem();
+        std::fs::write(site.home.path().join(format!("{name}.pem")), certificate).unwrap();
+        std::fs::write(site.home.path().join(format!("{name}.key")), key.serialize_pem()).unwrap();
+        common::set_mode(&site.home.path().join(format!("{name}.key")), 0o600);
+    }
+    let secret = site.home.path().join("secret");
+    std::fs::write(&secret, "x").unwrap();
+    common::set_mode(&secret, 0o600);
+    site.configure(&format!(
+        "{ON}[tls]\ncertificate = \"own.pem\"\nkey = \"own.key\"\n\
+         [providers.gmail]\nclient_id = \"x\"\nclient_secret_file = \"secret\"\nclient_secret_expires = \"{}\"\n\
+         [providers.corp]\npreset = \"microsoft365\"\ntenant = \"corp.example\"\nclient_id = \"x\"\n\
+         app_certificate = \"app.pem\"\napp_key = \"app.key\"\n",
+        soon.date()
+    ));
+    site.configure_provider(&format!("client_secret_expires = \"{}\"", soon.date()));
+    site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    let page = browser.get("/").await;
+    let format = time::macros::format_description!("[day padding:none] [month repr:long] [year]");
+    page.has(&format!(" ends on {}, <time", soon.date().format(format).unwrap()));
+    let file = |name: &str| site.home.path().join(name).display().to_string();
+    // In the configuration itself, and in a file of its own.
+    page.has(&format!("Put it into <code>{}</code> as <code>client_secret</code>", file("config.toml")));
+    page.has(&format!("Put it into <code>{}</code>, the <code>client_secret_file</code>", file("secret")));
+    page.has(" The application's certificate for ")
+        .has(&format!("put it into <code>{}</code>", file("app.pem")));
+    page.has("The certificate that mail programs see")
+        .has(&format!("Renew <code>{}</code>", file("own.pem")));
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn each_account_has_the_button_for_what_is_wrong_with_it() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    site.authorize(BOB).await;
+    let set = "UPDATE grants SET state = 'misconfigured', last_error = 'it is wrong', cause_kind = 'client_refused', cure = ? \
+         WHERE owner = ?";
+    let admin_consent = r#"{"kind":"admin_consent","text":"an administrator of the organisation consents"}"#;
+    site.tamper(set, &[admin_consent, ALICE]).await;
+    site.tamper(set, &[r#"{"kind":"unknown"}"#, BOB]).await;
+    let (serving, mut browser) = opened(&site).await;
+    assert_eq!(browser.get("/").await.body.matches(">Check now<").count(), 2);
+    // Nothing else opens an account that is disabled.
+    browser.post(&format!("{BOBS}/disable"), &[]).await;
+    let page = browser.get("/?kind=disabled").await;
+    page.has("It is wrong.").has(&format!("action=\"{BOBS}/enable\"")).lacks("Check now").lacks("Authorise");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_of_dots_is_removed_the_activity_is_that_of_the_account_and_only_a_consent_is_said_to_stay() {
+    let site = site().await;
+    site.authorize(ALICE).await;
+    let (serving, mut browser) = opened(&site).await;
+    browser.post(&format!("{ALICES}/alias"), &[("alias", "..")]).await.has("“..” is a login name");
+    let page = browser.get(ALICES).await;
+    page.has(&format!("action=\"{ALICES}/unalias?alias=%2E%2E\""));
+    page.has("href=\"/activity?account=alice%40example%2Ecom\"");
+    let page = browser.post(&format!("{ALICES}/unalias?alias=%2E%2E"), &[]).await;
+    page.has("“..” is no login name of alice@example.com any more");
+    // An account that waits for its first consent is not known at the provider.
+    browser
+        .post("/add", &[("table", "bob@example.com,sandbox\n")])
+        .await
+        .has("They have no app password yet");
+    browser.get(&format!("{BOBS}/remove")).await.has("Its authorisation is deleted").lacks("consent stays");
+    browser.post(&format!("{BOBS}/remove"), &[]).await.has("is removed").lacks("still stands");
+    browser.get(&format!("{ALICES}/remove")).await.has("At the provider the consent stays");
+    browser.post(&format!("{ALICES}/remove"), &[]).await.has("At its provider the consent still stands.");
     serving.stop().await;
 }
 
@@ -220,10 +461,10 @@ async fn login_names_are_added_and_removed_by_forms_that_say_what_changed() {
     }
     let fields = [("alias", "info@example.com"), ("foreign", "yes")];
     browser.post(&format!("{ALICES}/alias"), &fields).await.has("“info@example.com” is a login name");
-    let page = browser.post(&format!("{ALICES}/unalias/helpdesk"), &[]).await;
+    let page = browser.post(&format!("{ALICES}/unalias?alias=helpdesk"), &[]).await;
     page.has("“helpdesk” is no login name of alice@example.com any more");
     assert!(!serving.client().await.command(&common::login(&settings)).await.is_ok());
-    browser.post(&format!("{ALICES}/unalias/helpdesk"), &[]).await.has("has no alias");
+    browser.post(&format!("{ALICES}/unalias?alias=helpdesk"), &[]).await.has("has no alias");
     serving.stop().await;
 }
 
@@ -331,7 +572,12 @@ async fn every_act_says_what_changed_once_and_what_ends_something_asks_before() 
 async fn a_table_is_judged_as_a_whole_and_each_new_account_waits_for_its_owner() {
     let site = site().await;
     let (serving, mut browser) = opened(&site).await;
-    browser.get("/").await.has("No account yet").has("Add accounts");
+    let empty = browser.get("/").await;
+    empty.has("No account yet").has("Add accounts");
+    // The script finds these in the page of before the first account, too.
+    for part in ["counts", "filter", "accounts"] {
+        empty.has(&format!("id=\"{part}\" data-live"));
+    }
     browser.get("/add").await.has("One account").has("Many accounts");
     let table = "alice@example.com\nbob@example.com,no-such-provider\nalice@example.com\n";
     let refused = browser.submit("/add", &[("table", table)]).await;
@@ -340,7 +586,9 @@ async fn a_table_is_judged_as_a_whole_and_each_new_account_waits_for_its_owner()
     browser.get("/").await.has("No account yet");
     let table = "account,provider,owner,alias\nalice@example.com,sandbox,,al\nbob@example.com,sandbox\n";
     let made = browser.post("/add", &[("table", table), ("passwords", "yes")]).await;
-    assert_eq!(made.body.matches("/again/").count(), 2, "a link for each owner: {}", made.body);
+    // A link for each owner, in the list and in the table for a spreadsheet.
+    assert_eq!(made.body.matches("/again/").count(), 4, "{}", made.body);
+    made.has("data-copy=\"Copy as a table\">account\tapp password\tsign-in link\n");
     made.has("2 accounts made")
         .has("shown this once")
         .has("It has not been authorised yet")
@@ -400,6 +648,45 @@ async fn an_account_is_authorised_again_from_the_page_and_by_the_link_that_is_se
     browser.get("/").await.has("None needs a person");
     browser.get(ALICES).await.has("Authorised</strong>").has(", page");
     assert_eq!(Person::default().open(&link).await.status, 404, "a stored grant ends the link");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn another_try_of_a_new_account_begins_at_its_form_as_it_was_filled_in() {
+    let site = site().await;
+    let (serving, mut browser) = opened(&site).await;
+    let base = serving.ready["admin"].as_str().unwrap();
+    let (name, value) = browser.cookie.as_ref().unwrap().split_once('=').unwrap();
+    let mut person = Person::default();
+    person.cookies.push(("localhost".to_owned(), name.to_owned(), value.to_owned()));
+    let mut token = person.open(&format!("{base}/add")).await.between("name=\"form_token\" value=\"", "\"");
+    // The person signs in as another one, so nothing is stored, and there is no account to go back to.
+    let fields = [("account", ALICE), ("provider", "sandbox"), ("owner", "")];
+    let mut back = String::new();
+    for signs_in in [BOB, ALICE] {
+        let fields = [&[("form_token", &*token)], &fields[..]].concat();
+        let pressed = person.send("/authorise", &fields).await;
+        let consent = person.follow(pressed).await;
+        let answer = person.approve(&consent, signs_in).await;
+        let end = person.follow(answer).await;
+        if signs_in == ALICE {
+            end.has("Signed in as").has(&format!("<a class=\"button\" href=\"{ALICES}\">To the account"));
+            continue;
+        }
+        end.has("You signed in as").has("Nothing was stored");
+        back = end.between("<a class=\"button\" href=\"", "\">Try again");
+        assert_eq!(back, "/add?account=alice%40example.com&amp;provider=sandbox");
+        let form = person.open(&format!("{base}{}", back.replace("&amp;", "&"))).await;
+        assert_eq!(form.status, 200);
+        form.has("value=\"alice@example.com\"").has("<option value=\"sandbox\" selected>");
+        token = form.between("name=\"form_token\" value=\"", "\"");
+    }
+    assert_eq!(browser.get(ALICES).await.status, 200);
+    // A link fills in no table.
+    browser
+        .get(&format!("{}&table=evil%40example.com&foreign=yes", back.replace("&amp;", "&")))
+        .await
+        .lacks("evil");
     serving.stop().await;
 }
 
@@ -517,6 +804,59 @@ async fn what_the_browser_asks_by_itself_is_the_same_page() {
     let by_itself = browser.send("GET", "/", "X-By-Itself: 1\r\n", "").await;
     let live = |answer: &Answer| answer.body.split_once("data-live").map(|(_, rest)| rest.len());
     assert!(live(&page).is_some() && by_itself.status == 200);
+    // The counts and the filter change with the accounts.
+    let counts = page.between("id=\"counts\" data-live=\"15\">", "id=\"filter\"");
+    assert!(counts.contains("1 account") && counts.contains("None needs a person"), "{counts}");
+    let filter = page.between("id=\"filter\" data-live=\"15\">", "id=\"accounts\"");
+    assert!(filter.contains("Works (1)"), "{filter}");
+    // By this the script knows a page of a session, which ends without another status here.
+    page.has("<form class=\"leave\"");
+    let mut gone = Browser { cookie: None, ..browser.clone() };
+    let answer = gone.get("/").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.lacks("class=\"leave\"").has("imap-oauth-proxy admin");
     page.has("<link rel=\"stylesheet\" href=\"/style.css\">").has("lang=\"en\"").has("Skip to the content");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_twice_is_done_once_and_loses_no_password() {
+    let site = site().await;
+    let (serving, mut browser) = opened(&site).await;
+    let form = async |browser: &mut Browser, account: &str| {
+        let page = browser.get("/add").await;
+        let once =
+            page.body.split("name=\"once\" value=\"").last().unwrap().split('"').next().unwrap().to_owned();
+        [("once", once), ("table", format!("{account},sandbox")), ("passwords", "yes".to_owned())]
+    };
+    let fields = form(&mut browser, "one@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    let (first, second) = tokio::join!(browser.submit("/add", &fields), browser.submit("/add", &fields));
+    let mut shown = Vec::new();
+    for answer in [first, second] {
+        assert_eq!(answer.status, 303, "{answer:?}");
+        let page = browser.get(answer.header("location")).await;
+        page.has("one@example.com").lacks("No account was made");
+        shown.push(page.between("data-label=\"App password\"><code>", "</code>").to_owned());
+    }
+    assert!(shown[0].len() > 10 && shown[0] == shown[1], "{shown:?}");
+
+    // The connection breaks before the answer.
+    let fields = form(&mut browser, "two@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    browser.submit_and_hang_up("/add", &fields).await;
+    let answer = browser.submit("/add", &fields).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let page = browser.get(answer.header("location")).await;
+    page.has("two@example.com").lacks("No account was made");
+    assert!(page.between("data-label=\"App password\"><code>", "</code>").len() > 10, "{page:?}");
+    // Other fields are another act, and so is another form.
+    let mut other = fields.clone();
+    other[1].1 = "three@example.com,sandbox";
+    let answer = browser.submit("/add", &other).await;
+    browser.get(answer.header("location")).await.has("three@example.com");
+    let fields = form(&mut browser, "two@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    browser.submit("/add", &fields).await.has("No account was made");
     serving.stop().await;
 }

@@ -154,8 +154,8 @@ fn shown(id: &str, view: &View, fault: Option<&NotTaken>) -> Response {
                 &html! {
                     p { "Signed in as " strong { (owner) } "." }
                     p { "The mail program of " strong { (account) } " can connect now. You can close this window." }
-                    @if let Some(page) = back.as_ref().filter(|back| back.expose().starts_with("/accounts/")) {
-                        p { a.button href=(page.expose()) { "To the account" } }
+                    @if back.as_ref().is_some_and(is_of_page) {
+                        p { a.button href=(page::account_path(&view.account)) { "To the account" } }
                     }
                 },
             ),
@@ -164,6 +164,11 @@ fn shown(id: &str, view: &View, fault: Option<&NotTaken>) -> Response {
             }
         },
     }
+}
+
+/// Whether the consent began on the administrator's page, and not by a sign-in link.
+fn is_of_page(back: &Secret) -> bool {
+    back.expose().starts_with("/accounts/") || back.expose().starts_with("/add?")
 }
 
 fn paste_form(id: &str, provider: &str, owner: &str, url: &str, fault: Option<&NotTaken>) -> Markup {

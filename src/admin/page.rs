@@ -12,6 +12,7 @@ mod aliases;
 mod checks;
 mod confirm;
 mod consents;
+mod endings;
 mod frame;
 mod limits;
 mod list;
@@ -34,6 +35,7 @@ use super::site::Site;
 pub(super) use add::Added;
 pub(super) use checks::Checks;
 pub(super) use frame::{how_to_enter, no_session, not_known, notice, plain};
+pub(super) use words::{account_path, show_at};
 
 const STYLE: &str = include_str!("page/style.css");
 const ICON: &str = include_str!("page/icon.svg");
@@ -50,7 +52,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/accounts/{name}/password", post(passwords::create))
         .route("/accounts/{name}/limits", get(limits::show).post(limits::change))
         .route("/accounts/{name}/alias", post(aliases::add))
-        .route("/accounts/{name}/unalias/{alias}", post(aliases::remove))
+        .route("/accounts/{name}/unalias", post(aliases::remove))
         .route("/accounts/{name}/revoke-password", get(passwords::confirm_revocation).post(passwords::revoke))
         .route("/accounts/{name}/disable", post(acts::disable))
         .route("/accounts/{name}/enable", post(acts::enable))

@@ -26,6 +26,17 @@ pub fn default_files() -> Vec<PathBuf> {
         .collect()
 }
 
+/// The default file to make where there is none: the machine's for root, if a package has made its directory, else the
+/// person's.
+pub fn new_default_file() -> Option<PathBuf> {
+    let files = default_files();
+    let of_machine = files.last().filter(|file| file.parent().is_some_and(std::path::Path::is_dir));
+    match rustix::process::geteuid().is_root() {
+        true => of_machine.or(files.first()).cloned(),
+        false => files.first().cloned(),
+    }
+}
+
 /// `$STATE_DIRECTORY` (systemd's, the first of its list), else the XDG state home.
 pub(super) fn default_state_directory() -> Option<PathBuf> {
     let systemd = std::env::var("STATE_DIRECTORY").ok();

@@ -49,6 +49,8 @@ pub struct Provider {
     pub client_id: Option<String>,
     /// The client's secret; none makes it a public client.
     pub client_secret: Option<Secret>,
+    /// The file that the secret was read from, unless the configuration itself has it.
+    pub client_secret_file: Option<PathBuf>,
     /// A file with a signed assertion instead of a secret (RFC 7523 §2.2, a federated credential). It is read at
     /// each use, because another program renews it.
     pub client_assertion_file: Option<PathBuf>,

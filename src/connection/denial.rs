@@ -91,6 +91,14 @@ pub(super) fn device(bar: DeviceBar, account: &str, messages_per_hour: u32) -> D
             );
             return Denial::new(Code::Limit, text);
         }
+        DeviceBar::TooOften(wait) => {
+            let minutes = wait.whole_minutes().max(0) + 1;
+            let text = format!(
+                "This device has begun far more sessions within an hour than the {messages_per_hour} messages that it may send; \
+                 try again in {minutes} min"
+            );
+            return Denial::new(Code::Limit, text);
+        }
     };
     Denial::new(Code::ContactAdmin, text)
 }
@@ -99,6 +107,10 @@ pub(super) fn store_failed(error: &StoreError) -> Denial {
     if let StoreError::Away(_) = error {
         let text =
             "The mail proxy does not reach its database; nothing is lost, wait and try again in a moment";
+        return Denial::new(Code::Unavailable, text);
+    }
+    if let StoreError::Full = error {
+        let text = "The disk of the mail proxy's store is full; nothing is lost, wait and try again once there is room";
         return Denial::new(Code::Unavailable, text);
     }
     Denial::new(
@@ -122,6 +134,14 @@ pub(super) fn full() -> Denial {
 /// The answer to a mail program that waits for a cleartext greeting, or speaks cleartext.
 pub(super) fn tls_only() -> Denial {
     Denial::new(Code::PrivacyRequired, "This port speaks TLS; set the connection security to SSL/TLS")
+}
+
+/// The greeting where the client's cleartext crossed the network to a load balancer.
+pub(super) fn in_clear() -> Denial {
+    Denial::new(
+        Code::PrivacyRequired,
+        "No password is read here without TLS; set the connection security to SSL/TLS",
+    )
 }
 
 pub(super) fn silent_provider(provider: &Provider, server: &Endpoint, has_token: bool) -> Denial {

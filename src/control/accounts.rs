@@ -3,7 +3,7 @@
 use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
-use super::names::{check_aliases, check_login_name};
+use super::names::{Owners, check_aliases, check_login_name};
 use crate::shutdown::Uninterrupted;
 use crate::store::{Account, AccountRow};
 
@@ -65,7 +65,7 @@ pub(crate) async fn alias(
 ) -> Result<(Account, bool), Error> {
     check_login_name(alias)?;
     let account = installation.exact_account(name).await?.account;
-    check_aliases(installation, &account.name, &[alias.to_owned()], yes).await?;
+    check_aliases(installation, &Owners::of(installation), &account.name, &[alias.to_owned()], yes).await?;
     let act = installation.act(Deed::AliasAdded, &[&account.name], Some(alias));
     let is_new = installation.store.add_alias(&account.id, alias, &act).await?;
     Ok((account, is_new))

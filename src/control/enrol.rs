@@ -5,50 +5,35 @@
 //! the start, and one consent opens them all.
 
 pub(super) mod error;
+mod table;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use self::error::TableError;
 use super::accounts::canonical_name;
 use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
-use super::names::{check_account, check_aliases, check_login_name, check_owner};
+use super::names::{Owners, check_account, check_aliases, check_login_name, check_owner};
 use super::{passwords, providers, waiting};
 use crate::config::Provider;
 use crate::secret::Secret;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Authorization, GrantKind, GrantState, Granted, Id, StoreError, fold, is_of_domain};
+use crate::store::{
+    Authorization, Folded, GrantKind, GrantState, Granted, Id, StoreError, fold, is_of_domain,
+};
 
-/// The first cell of a table's head.
-const HEAD: &str = "account";
-
-/// A line of the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub(crate) line: u64,
-    pub(crate) account: String,
-    /// `None` if the account's domain determines it.
-    pub(crate) provider: Option<String>,
-    /// The account itself, if the table names no owner.
-    pub(crate) owner: Option<String>,
-    pub(crate) aliases: Vec<String>,
-}
-
-/// A fault of a line.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    pub(crate) line: u64,
-    pub(crate) error: Error,
-}
+pub(crate) use table::{Fault, Row, read};
 
 /// A line that was accepted.
 #[derive(Debug)]
 pub(crate) struct Enrolling {
+    line: u64,
     account: String,
     owner: String,
     aliases: Vec<String>,
@@ -69,56 +54,6 @@ pub(crate) struct Enrolled {
     pub(crate) password: Option<Secret>,
 }
 
-/// The lines of a table: account, provider, owner, and any number of aliases, separated by commas or semicolons.
-pub(crate) fn read(text: &str) -> Result<Vec<Row>, Vec<Fault>> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let delimiter = if first.contains(';') && !first.contains(',') { b';' } else { b',' };
-    let mut reader = csv::ReaderBuilder::new();
-    reader.has_headers(false).flexible(true).trim(csv::Trim::All).comment(Some(b'#')).delimiter(delimiter);
-    let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    for record in reader.from_reader(text.as_bytes()).into_records() {
-        match record {
-            Ok(record) => rows.extend(row(text, &record)),
-            Err(error) => {
-                let line = error.position().map_or(0, |position| line_of(text, position));
-                faults.push(Fault { line, error: TableError::Line.into() });
-            }
-        }
-    }
-    if rows.first().is_some_and(|row| row.account.eq_ignore_ascii_case(HEAD)) {
-        rows.remove(0);
-    }
-    if rows.is_empty() && faults.is_empty() {
-        faults.push(Fault { line: 1, error: TableError::Empty.into() });
-    }
-    if faults.is_empty() { Ok(rows) } else { Err(faults) }
-}
-
-fn row(text: &str, record: &csv::StringRecord) -> Option<Row> {
-    if record.iter().all(str::is_empty) {
-        return None;
-    }
-    let mut fields = record.iter().map(str::to_owned);
-    let mut next = || fields.next().unwrap_or_default();
-    let (account, provider, owner) = (next(), next(), next());
-    let some = |text: String| Some(text).filter(|text| !text.is_empty());
-    let aliases = fields.filter(|alias| !alias.is_empty()).collect();
-    let line = record.position().map_or(0, |position| line_of(text, position));
-    Some(Row { line, account, provider: some(provider), owner: some(owner), aliases })
-}
-
-/// The line of a record. The reader's position is before the line ends and comments in front of the record.
-fn line_of(text: &str, position: &csv::Position) -> u64 {
-    let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-    let (_, mut behind) = text.split_at_checked(from).unwrap_or((text, ""));
-    while behind.starts_with(['\r', '\n', '#']) {
-        behind = behind.split_once('\n').map_or("", |(_, rest)| rest);
-    }
-    let before = text.len() - behind.len();
-    1 + text.bytes().take(before).filter(|byte| *byte == b'\n').count() as u64
-}
-
 /// Judges all lines together; `yes` where an alias may be another address.
 pub(crate) async fn judge(
     installation: &Installation,
@@ -126,36 +61,69 @@ pub(crate) async fn judge(
     yes: bool,
 ) -> Result<Vec<Enrolling>, Vec<Fault>> {
     let (mut enrolling, mut faults) = (Vec::new(), Vec::new());
-    let mut taken: HashMap<String, u64> = HashMap::new();
+    let mut taken: HashMap<Folded, u64> = HashMap::new();
+    let (owners, rows_of) = (Owners::of(installation), RowsOf::owners(rows));
     for row in rows {
         let mut fault = |error| faults.push(Fault { line: row.line, error });
         for name in std::iter::once(&row.account).chain(&row.aliases) {
-            match taken.insert(fold(name).as_str().to_owned(), row.line) {
+            match taken.insert(fold(name), row.line) {
                 Some(first) => fault(TableError::NameTwice { name: name.clone(), first }.into()),
-                None => {
-                    let is_owner = |other: &&Row| {
-                        fold(&other.account) != fold(&row.account)
-                            && other.owner.as_ref().is_some_and(|owner| fold(owner) == fold(name))
-                    };
-                    if *name != row.account
-                        && let Some(other) = rows.iter().find(is_owner)
-                    {
-                        let (alias, account, owned) =
-                            (name.clone(), row.account.clone(), other.account.clone());
-                        fault(Error::AliasOfOwner { alias, account, owned });
+                None if *name != row.account => {
+                    if let Some(other) = rows_of.another(name, &row.account) {
+                        let (alias, account) = (name.clone(), row.account.clone());
+                        fault(Error::AliasOfOwner { alias, account, owned: other.account.clone() });
                     }
                 }
+                None => {}
             }
         }
-        match judge_one(installation, row, yes).await {
-            Ok(judged) => enrolling.push(judged),
-            Err(error) => fault(error),
+        let names = judge_names(installation, &owners, row, yes).await;
+        let provider = providers::choose(&installation.config, &row.account, row.provider.as_deref());
+        match (names, provider) {
+            (Ok(()), Ok(provider)) => enrolling.push(Enrolling::of(row, provider)),
+            (Ok(()), Err(error)) | (Err(error), Ok(_)) => fault(error),
+            (Err(error), Err(other)) => {
+                fault(error);
+                // What the line says is judged in any case; what it leaves out may follow from the wrong name.
+                if row.provider.is_some() {
+                    fault(other);
+                }
+            }
         }
     }
     if faults.is_empty() { Ok(enrolling) } else { Err(faults) }
 }
 
-async fn judge_one(installation: &Installation, row: &Row, yes: bool) -> Result<Enrolling, Error> {
+/// The lines that name an owner, by the owner.
+struct RowsOf<'a>(HashMap<Folded, Vec<&'a Row>>);
+
+impl<'a> RowsOf<'a> {
+    /// Two lines of each owner are enough, if they are of two accounts: one of them is not that of the account asked about.
+    fn owners(rows: &'a [Row]) -> Self {
+        let mut of: HashMap<Folded, Vec<&Row>> = HashMap::new();
+        for row in rows {
+            let Some(owner) = &row.owner else { continue };
+            let known = of.entry(fold(owner)).or_default();
+            if known.len() < 2 && known.iter().all(|other| fold(&other.account) != fold(&row.account)) {
+                known.push(row);
+            }
+        }
+        Self(of)
+    }
+
+    /// A line of that owner with another account than `account`.
+    fn another(&self, owner: &str, account: &str) -> Option<&'a Row> {
+        let rows = self.0.get(&fold(owner))?;
+        rows.iter().copied().find(|row| fold(&row.account) != fold(account))
+    }
+}
+
+async fn judge_names(
+    installation: &Installation,
+    owners: &Owners<'_>,
+    row: &Row,
+    yes: bool,
+) -> Result<(), Error> {
     let Row { account, owner, aliases, .. } = row;
     for name in std::iter::once(account).chain(owner).chain(aliases) {
         check_login_name(name)?;
@@ -172,12 +140,17 @@ async fn judge_one(installation: &Installation, row: &Row, yes: bool) -> Result<
         });
     }
     if let Some(owner) = owner {
-        check_owner(installation, owner).await?;
+        check_owner(owners, owner).await?;
     }
-    check_aliases(installation, account, aliases, yes).await?;
-    let provider = providers::choose(&installation.config, account, row.provider.as_deref())?;
-    let owner = owner.clone().unwrap_or_else(|| account.clone());
-    Ok(Enrolling { account: account.clone(), owner, aliases: aliases.clone(), provider })
+    check_aliases(installation, owners, account, aliases, yes).await
+}
+
+impl Enrolling {
+    fn of(row: &Row, provider: Arc<Provider>) -> Self {
+        let Row { line, account, owner, aliases, .. } = row.clone();
+        let owner = owner.unwrap_or_else(|| account.clone());
+        Self { line, account, owner, aliases, provider }
+    }
 }
 
 /// Makes one account, with an app password called `password` if given.
@@ -187,7 +160,7 @@ pub(crate) async fn make(
     password: Option<&str>,
 ) -> Result<Enrolled, Error> {
     let _making = Uninterrupted::begin();
-    let Enrolling { account, owner, aliases, provider } = enrolling;
+    let Enrolling { account, owner, aliases, provider, .. } = enrolling;
     let id = Id::random();
     let made = match password {
         Some(name) => Some(passwords::make(installation, &id, name, None).await?),
@@ -209,20 +182,33 @@ pub(crate) async fn make(
     Ok(Enrolled { account, owner, aliases, provider, provider_is_named, state, password })
 }
 
-/// Makes all accounts, until one fails; returns those that were made, and the failure.
+/// The accounts of a table that were made, and why the rest was not.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) accounts: Vec<Enrolled>,
+    pub(crate) failure: Option<Error>,
+}
+
+/// Makes all accounts, until one fails or the time is `until`. Their passwords are in the answer and nowhere else, so the
+/// caller has to have time left to give it.
 pub(crate) async fn make_all(
     installation: &Installation,
     judged: Vec<Enrolling>,
     password: Option<&str>,
-) -> (Vec<Enrolled>, Option<Error>) {
-    let mut made = Vec::new();
+    until: Instant,
+) -> Made {
+    let mut accounts = Vec::new();
     for enrolling in judged {
+        if Instant::now() >= until {
+            let failure = TableError::OutOfTime { line: enrolling.line };
+            return Made { accounts, failure: Some(failure.into()) };
+        }
         match make(installation, enrolling, password).await {
-            Ok(enrolled) => made.push(enrolled),
-            Err(error) => return (made, Some(error)),
+            Ok(enrolled) => accounts.push(enrolled),
+            Err(error) => return Made { accounts, failure: Some(error) },
         }
     }
-    (made, None)
+    Made { accounts, failure: None }
 }
 
 /// The error for an account that was made by another process since the table was judged.
@@ -272,34 +258,4 @@ impl PasswordFile {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rows(text: &str) -> Vec<(u64, String, String, String, String)> {
-        let shown = |row: Row| {
-            let (provider, owner) = (row.provider.unwrap_or_default(), row.owner.unwrap_or_default());
-            (row.line, row.account, provider, owner, row.aliases.join(" "))
-        };
-        read(text).unwrap().into_iter().map(shown).collect()
-    }
-
-    #[test]
-    fn a_table_is_read_with_and_without_a_head_and_as_spreadsheets_write_it() {
-        let one =
-            |line| vec![(line, "a@x.example".into(), "gmail".into(), "b@x.example".into(), "c d".into())];
-        for (text, line) in [
-            ("a@x.example,gmail,b@x.example,c,d\n", 1),
-            ("Account,provider,owner,alias\n\n# a comment\na@x.example, gmail , b@x.example,c,,d,\n", 4),
-            ("\u{feff}account;provider;owner;alias\r\na@x.example;gmail;\"b@x.example\";c;d\r\n;;\r\n", 2),
-        ] {
-            assert_eq!(rows(text), one(line), "{text}");
-        }
-        assert_eq!(
-            rows("a@x.example"),
-            [(1, "a@x.example".into(), String::new(), String::new(), String::new())]
-        );
-        for empty in ["", "account,provider\n", "\n,,\n# x\n"] {
-            assert!(matches!(read(empty).unwrap_err()[0].error, Error::Table(TableError::Empty)), "{empty}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! Accounts with their grants: the state, the coming ends, and a person's operations.
 
+mod keys;
 mod revoke;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use crate::store::{Account, AccountRow, Grant, GrantState, Mailbox, StoreError, 
 use crate::token::{AccessToken, TokenFailure};
 use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
+pub(crate) use keys::Keys;
 pub(super) use revoke::take;
 pub(crate) use revoke::{AtProvider, revoke};
 
@@ -43,6 +45,8 @@ pub(crate) struct Overview {
     pub(crate) ends: Vec<GrantEnd>,
     /// The trouble and its cure.
     pub(crate) trouble: Option<Trouble>,
+    /// What opens it besides the grant.
+    pub(crate) keys: Keys,
 }
 
 /// Whether an account can be used.
@@ -103,12 +107,13 @@ impl Pages {
 impl Overview {
     /// The account in a row of the store.
     pub(super) fn of(installation: &Installation, row: AccountRow) -> Self {
+        let keys = Keys::of(&installation.config, &row);
         let AccountRow { account, grant, .. } = row;
         let provider = grant.as_ref().and_then(|grant| installation.config.providers.get(&grant.provider));
-        Self::new(account, grant, provider.map(|provider| &**provider))
+        Self::new(account, grant, provider.map(|provider| &**provider), keys)
     }
 
-    fn new(account: Account, grant: Option<Grant>, provider: Option<&Provider>) -> Self {
+    fn new(account: Account, grant: Option<Grant>, provider: Option<&Provider>, keys: Keys) -> Self {
         let both = grant.as_ref().zip(provider);
         let scopes_missing =
             both.map(|(grant, provider)| provider.missing(grant.known_scopes())).unwrap_or_default();
@@ -121,6 +126,7 @@ impl Overview {
             scopes_missing,
             account,
             grant,
+            keys,
         }
     }
 
@@ -129,10 +135,12 @@ impl Overview {
         self.ends.iter().any(|end| end.cause.is_certain() && end.at.is_some_and(|day| day <= at))
     }
 
-    /// Like [`Overview::ends_by`], without the end of a client secret, which is that of all accounts of a provider.
+    /// Whether the grant or an app password ends by then. Unlike in [`Overview::ends_by`], the end of a client secret does
+    /// not count, which is that of all accounts of a provider.
     pub(super) fn ends_alone_by(&self, at: OffsetDateTime) -> bool {
         let alone = self.ends.iter().filter(|end| end.cause != EndCause::ClientSecret);
-        alone.filter(|end| end.cause.is_certain()).any(|end| end.at.is_some_and(|day| day <= at))
+        let mut certain = alone.filter(|end| end.cause.is_certain());
+        certain.any(|end| end.at.is_some_and(|day| day <= at)) || self.keys.end_by(at).is_some()
     }
 
     /// When the recorded trouble occurred last.

@@ -6,14 +6,16 @@
 //! and an alias for a whole domain is refused: only an application's own sign-in makes a domain account, which its
 //! app password guards.
 
+mod owners;
 pub(super) mod shape;
 
+pub(super) use self::owners::Owners;
 use self::shape::{
     NameFault, fault_of_address, fault_of_alias, fault_of_app_account, is_foreign, is_login_name,
 };
 use super::error::Error;
 use super::installation::Installation;
-use crate::store::{Account, fold, is_of_domain};
+use crate::store::{fold, is_of_domain};
 
 /// Checks that a name can be used for logins and for the sign-in at a provider.
 pub(super) fn check_login_name(name: &str) -> Result<(), Error> {
@@ -38,9 +40,9 @@ pub(super) async fn check_account(installation: &Installation, name: &str, app: 
 }
 
 /// Checks an owner who will consent; an owner who did keeps the name.
-pub(super) async fn check_owner(installation: &Installation, name: &str) -> Result<(), Error> {
+pub(super) async fn check_owner(owners: &Owners<'_>, name: &str) -> Result<(), Error> {
     let Some(fault) = fault_of_address(name) else { return Ok(()) };
-    match installation.store.grants().await?.iter().any(|grant| fold(&grant.owner) == fold(name)) {
+    match owners.known().await?.has_grant(name) {
         true => Ok(()),
         false => Err(Error::OwnerName { name: name.to_owned(), fault }),
     }
@@ -50,6 +52,7 @@ pub(super) async fn check_owner(installation: &Installation, name: &str) -> Resu
 /// `yes`.
 pub(super) async fn check_aliases(
     installation: &Installation,
+    owners: &Owners<'_>,
     account: &str,
     aliases: &[String],
     yes: bool,
@@ -70,7 +73,7 @@ pub(super) async fn check_aliases(
         if let Some(fault) = fault_of_alias(alias) {
             return Err(bad(fault));
         }
-        if let Some(owned) = owned_by(installation, account, alias).await? {
+        if let Some(owned) = owners.known().await?.used_by_another(account, alias) {
             return Err(Error::AliasOfOwner { alias: alias.clone(), account: account.to_owned(), owned });
         }
         if is_foreign(account, alias) {
@@ -81,16 +84,4 @@ pub(super) async fn check_aliases(
         true => Ok(()),
         false => Err(Error::ForeignAliases { account: account.to_owned(), aliases: foreign.join(", ") }),
     }
-}
-
-/// The account that uses the authorisation of `name`, if it is not `account`.
-async fn owned_by(installation: &Installation, account: &str, name: &str) -> Result<Option<String>, Error> {
-    let grants = installation.store.grants().await?;
-    let owned: Vec<_> = grants.iter().filter(|grant| fold(&grant.owner) == fold(name)).collect();
-    let accounts = installation.store.accounts().await?;
-    let uses = |account: &Account| owned.iter().any(|grant| account.grant.as_ref() == Some(&grant.id));
-    if accounts.iter().any(|known| fold(&known.name) == fold(account) && uses(known)) {
-        return Ok(None);
-    }
-    Ok(accounts.into_iter().find(uses).map(|account| account.name))
 }

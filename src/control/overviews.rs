@@ -4,21 +4,24 @@
 //! One pass reads the accounts page by page and keeps only what may be shown, so that memory does not grow with their
 //! number.
 
+mod endings;
+mod standing;
+
 use std::collections::BTreeMap;
 
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::error::Error;
-use super::grants::{Overview, State};
+use super::grants::Overview;
 use super::installation::Installation;
 use super::passwords;
-use crate::store::{AppPassword, GrantState};
+use crate::store::AppPassword;
+
+pub(crate) use endings::{Ending, EndingOf, endings};
+pub(crate) use standing::{SOON, Standing, Urgency};
 
 /// Number of accounts read at once.
 const PAGE: u32 = 500;
-/// A certain end within this time is listed next to the accounts that need a person: time enough to reach the person
-/// who has to act.
-pub(crate) const SOON: Duration = Duration::days(14);
 
 /// The search and the filters of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,51 +38,22 @@ pub(crate) struct Wanted {
 pub(crate) enum Kind {
     /// A person has to act.
     NeedsPerson,
-    /// The grant certainly ends within [`SOON`].
+    /// The grant, or an app password, certainly ends within [`SOON`].
     EndsSoon,
-    /// The state of this name.
-    State(&'static str),
+    /// All of this standing.
+    Of(Standing),
 }
 
 impl Kind {
     /// All kinds, with their words in addresses.
     pub(crate) fn all() -> impl Iterator<Item = (&'static str, Self)> {
-        let states = GrantState::ALL.iter().map(|state| state.name()).chain([DISABLED]);
-        let states = states.map(|name| (name, Self::State(name)));
-        [("needs_person", Self::NeedsPerson), ("ends_soon", Self::EndsSoon)].into_iter().chain(states)
+        let standings = Standing::ALL.map(|standing| (standing.name(), Self::Of(standing)));
+        [("needs_person", Self::NeedsPerson), ("ends_soon", Self::EndsSoon)].into_iter().chain(standings)
     }
 
     /// The kind of that word.
     pub(crate) fn named(word: &str) -> Option<Self> {
         Self::all().find(|(name, _)| *name == word).map(|(_, kind)| kind)
-    }
-}
-
-const DISABLED: &str = "disabled";
-
-/// The urgency of an account, the most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Urgency {
-    /// A person signs in, or an administrator of the provider's side acts.
-    NeedsPerson,
-    /// A key of the configuration mends the account, often many accounts at once; so these come after the others.
-    Misconfigured,
-    EndsSoon,
-    None,
-}
-
-impl Urgency {
-    fn needs_person(self) -> bool {
-        matches!(self, Self::NeedsPerson | Self::Misconfigured)
-    }
-
-    pub(crate) fn of(overview: &Overview, now: OffsetDateTime) -> Self {
-        match () {
-            () if overview.state == State::Of(GrantState::Misconfigured) => Self::Misconfigured,
-            () if overview.state.needs_person() => Self::NeedsPerson,
-            () if overview.ends_alone_by(now.saturating_add(SOON)) => Self::EndsSoon,
-            () => Self::None,
-        }
     }
 }
 
@@ -92,10 +66,12 @@ pub(crate) struct Listing {
     pub(crate) matching: usize,
     /// How many of all accounts need a person.
     pub(crate) need_person: usize,
+    /// In how many of all accounts something is wrong now, those that need a person included.
+    pub(crate) wrong: usize,
     /// How many of all accounts end soon.
     pub(crate) end_soon: usize,
-    /// How many accounts there are, by state.
-    pub(crate) states: BTreeMap<&'static str, usize>,
+    /// How many accounts there are, by the name of their standing.
+    standings: BTreeMap<&'static str, usize>,
     /// How many accounts there are, by provider.
     pub(crate) providers: BTreeMap<String, usize>,
 }
@@ -103,7 +79,12 @@ pub(crate) struct Listing {
 impl Listing {
     /// How many accounts there are.
     pub(crate) fn total(&self) -> usize {
-        self.states.values().sum()
+        self.standings.values().sum()
+    }
+
+    /// How many of all accounts stand like that.
+    pub(crate) fn number_of(&self, standing: Standing) -> usize {
+        self.standings.get(standing.name()).copied().unwrap_or(0)
     }
 }
 
@@ -152,7 +133,8 @@ pub(crate) async fn search(
 
 impl Listing {
     fn count(&mut self, overview: &Overview, urgency: Urgency) {
-        *self.states.entry(overview.state.name()).or_default() += 1;
+        *self.standings.entry(Standing::of(overview).name()).or_default() += 1;
+        self.wrong += usize::from(urgency.is_wrong());
         self.need_person += usize::from(urgency.needs_person());
         self.end_soon += usize::from(urgency == Urgency::EndsSoon);
         if let Some(grant) = &overview.grant {
@@ -169,7 +151,7 @@ fn is_wanted(overview: &Overview, urgency: Urgency, wanted: &Wanted, text: &str)
         None => true,
         Some(Kind::NeedsPerson) => urgency.needs_person(),
         Some(Kind::EndsSoon) => urgency == Urgency::EndsSoon,
-        Some(Kind::State(name)) => overview.state.name() == name,
+        Some(Kind::Of(standing)) => Standing::of(overview) == standing,
     };
     let grant = overview.grant.as_ref();
     let is_of_provider = wanted
@@ -197,31 +179,4 @@ pub(crate) async fn one(installation: &Installation, name: &str) -> Result<Singl
     let passwords = passwords::list(installation, Some(&row.account.name)).await?;
     let passwords = passwords.into_iter().map(|entry| entry.password).collect();
     Ok(Single { overview: Overview::of(installation, row), passwords })
-}
-
-/// A client secret that ends soon, or has ended: one key of the configuration mends all its accounts.
-pub(crate) struct EndingSecret {
-    /// The provider's name.
-    pub(crate) provider: String,
-    /// Its title.
-    pub(crate) title: String,
-    /// The last day.
-    pub(crate) at: OffsetDateTime,
-}
-
-/// How long before the end of a client secret the list says so: its renewal passes several hands.
-const SECRET_SOON: Duration = Duration::days(30);
-
-/// The client secrets of providers in use that end soon, the nearest first.
-pub(crate) fn ending_secrets(installation: &Installation) -> Vec<EndingSecret> {
-    let by = OffsetDateTime::now_utc().saturating_add(SECRET_SOON);
-    let usable = installation.config.usable_providers();
-    let mut ending: Vec<EndingSecret> = usable
-        .filter_map(|provider| {
-            let at = provider.client_secret_expires.filter(|at| *at <= by)?;
-            Some(EndingSecret { provider: provider.name.clone(), title: provider.title.clone(), at })
-        })
-        .collect();
-    ending.sort_by_key(|secret| secret.at);
-    ending
 }

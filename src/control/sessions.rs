@@ -124,15 +124,24 @@ pub(crate) async fn ask(store: &dyn Store, sealer: &Sealer, asked: &Asked) -> Re
     Ok(heard)
 }
 
+/// The answers, read when all may be there: those of thousands of sessions are long.
 async fn wait(store: &dyn Store, id: &str, asked: &[Instance]) -> Result<Vec<InstanceAnswer>, StoreError> {
     let end = Instant::now() + PATIENCE;
+    // An instance that has just begun answers too, and counts as one of those that were asked.
+    let mut enough = asked.len();
     loop {
         tokio::time::sleep(PAUSE).await;
+        let number = store.count_answers(id).await?;
+        let is_over = Instant::now() >= end;
+        if number < enough && !is_over {
+            continue;
+        }
         let answers = store.answers(id).await?;
         let is_there = |instance: &Instance| answers.iter().any(|answer| answer.holder == instance.holder);
-        if asked.iter().all(is_there) || Instant::now() >= end {
+        if is_over || asked.iter().all(is_there) {
             return Ok(answers);
         }
+        enough = answers.len() + 1;
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn provider(base: &str) -> Provider {
         scopes: vec!["mail".to_owned(), "openid".to_owned()],
         client_id: Some("client".to_owned()),
         client_secret: None,
+        client_secret_file: None,
         client_assertion_file: None,
         client_secret_expires: None,
         client_authentication: ClientAuthentication::Post,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 
 use super::{Grant, GrantKind, Id, Limits};
 use crate::protocol::SignInAs;
@@ -154,8 +154,12 @@ pub struct AccountRow {
     pub account: Account,
     /// Its grant.
     pub grant: Option<Grant>,
-    /// Number of its app passwords.
+    /// Number of its app passwords, those included whose last day is over.
     pub passwords: usize,
+    /// Number of its app passwords whose last day is not over.
+    pub in_force: usize,
+    /// The nearest last day (UTC) of an app password in force.
+    pub next_last_day: Option<Date>,
 }
 
 /// A successful login, to be stored.

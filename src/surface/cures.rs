@@ -8,8 +8,8 @@ use crate::command;
 use crate::control::{ApiTokenError, Error, NameOf, OldName};
 use crate::text::quoted;
 
-pub(crate) use machine::{as_that_user, of_foreign};
-use machine::{configuration_file, of_check, of_machine};
+pub(crate) use machine::{as_that_user, configuration_file, of_foreign};
+use machine::{of_check, of_machine};
 use moving::{of_import, of_keys, of_many, of_moving};
 
 /// The cures of an operation's error; empty if the message contains the cure, or there is none.
@@ -155,7 +155,7 @@ fn of_authorizing(error: &Error) -> Vec<String> {
         Error::ApplicationNeedsPassword => vec!["leave --no-app-password out".to_owned()],
         Error::RedirectElsewhere { account, .. } => vec![
             format!("{} --paste works without it", command::authorize_account(account)),
-            "or let your web server pass that address on to a running `imap-oauth-proxy serve`: set address in [callback]"
+            "or let your web server pass that address on to a running `imap-oauth-proxy serve`: set url = \"https://…\" in [admin]"
                 .to_owned(),
         ],
         Error::NoConsent { .. } => vec![

@@ -89,6 +89,11 @@ fn read_key(
     })
 }
 
+/// The end of the first certificate of a PEM text; `None` if there is none.
+pub fn end_of_certificate(pem: &[u8]) -> Option<OffsetDateTime> {
+    not_after(&[CertificateDer::from_pem_slice(pem).ok()?])
+}
+
 /// The end of the first certificate of `chain`.
 pub(super) fn not_after(chain: &[CertificateDer<'_>]) -> Option<OffsetDateTime> {
     let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;

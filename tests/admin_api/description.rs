@@ -22,27 +22,33 @@ pub(crate) fn paths() -> Vec<Vec<(String, String)>> {
     paths.iter().map(methods).collect()
 }
 
+/// The statuses that `method` at `path` is described to answer.
+pub(crate) fn statuses(method: &str, path: &str) -> Vec<u16> {
+    let description = description();
+    let responses = operation(&description, method, path).unwrap()["responses"].as_object().unwrap();
+    responses.keys().map(|status| status.parse().unwrap()).collect()
+}
+
 /// The answer is one that the description names, in the shape that it names.
 #[track_caller]
 pub(crate) fn hold(method: &str, path: &str, status: u16, body: &str) {
     let description = description();
     let path = path.split('?').next().unwrap();
-    // Any request to the API can get these answers.
-    let shape = match status {
-        405 => &description["components"]["schemas"]["Error"],
-        _ => {
-            let Some(operation) = operation(&description, method, path) else {
-                assert!(
-                    status == 404 || status == 401,
-                    "{method} {path} is not described, and answers {status}"
-                );
-                return;
+    let answer = match operation(&description, method, path) {
+        Some(operation) => resolved(&description, &operation["responses"][status.to_string()]),
+        // An address, or a method of one, that the description does not have.
+        None => {
+            let shared = match status {
+                401 => "Unauthorized",
+                404 => "NotFound",
+                405 => "MethodNotAllowed",
+                _ => panic!("{method} {path} is not described, and answers {status}"),
             };
-            let answer = resolved(&description, &operation["responses"][status.to_string()]);
-            assert!(answer.is_object(), "{method} {path} is not described to answer {status}: {body}");
-            &answer["content"]["application/json"]["schema"]
+            &description["components"]["responses"][shared]
         }
     };
+    assert!(answer.is_object(), "{method} {path} is not described to answer {status}: {body}");
+    let shape = &answer["content"]["application/json"]["schema"];
     if shape.is_null() {
         assert_eq!(body, "", "{method} {path} {status} has no body");
         return;

@@ -147,6 +147,17 @@ async fn machines_that_start_at_once_have_one_ca_and_take_a_renewed_one_soon() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn a_ca_that_is_made_just_now_was_missing_in_the_database() {
+    let url = Server::shared().database().await;
+    let site = Site::new().await;
+    site.configure(&format!("[store]\nurl = \"{url}\""));
+    let ran = site.run(&["certs", "show"]).await;
+    assert!(ran.code == 0 && ran.err.contains("There was no CA in the database yet"), "{ran:?}");
+    assert!(!site.run(&["certs", "show"]).await.err.contains("There was no CA"), "it is there");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
 async fn a_store_takes_its_ca_along_and_back() {
     let url = Server::shared().database().await;
     let site = Site::new().await;

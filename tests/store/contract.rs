@@ -552,10 +552,27 @@ pub(crate) async fn accounts_are_read_page_by_page_with_all_that_belongs_to_them
     assert_eq!(rest[0].account.aliases, ["a-bob", "z-bob"]);
     assert_eq!(rest[0].grant.as_ref().map(|grant| &grant.id), Some(&grant.id));
     assert_eq!((first[0].passwords, rest[0].passwords), (1, 1));
+    assert_eq!((first[0].in_force, first[0].next_last_day), (1, None));
     assert!(store.account_page(Some(BOB), 9).await.unwrap().is_empty());
     let bob = store.account_row(&rest[0].account.id).await.unwrap().unwrap();
     assert_eq!((bob.account.aliases, bob.passwords), (rest[0].account.aliases.clone(), 1));
     assert!(store.account_row(&Id::random()).await.unwrap().is_none());
+    // A password is in force up to the end of its last day, and the nearest of these days is told.
+    let today = OffsetDateTime::now_utc().date();
+    let days = [today.previous_day(), Some(today), today.next_day(), None];
+    for (number, last_day) in days.into_iter().enumerate() {
+        let limits = Limits { last_day, ..Limits::default() };
+        let password = AppPassword {
+            id: Id::random(),
+            name: format!("password {number}"),
+            limits,
+            ..store.passwords(&bob.account.id).await.unwrap().remove(0)
+        };
+        store.add_password(&password, &act("made")).await.unwrap();
+        let bob = store.account_row(&bob.account.id).await.unwrap().unwrap();
+        let known = [(2, 1, None), (3, 2, Some(today)), (4, 3, Some(today)), (5, 4, Some(today))][number];
+        assert_eq!((bob.passwords, bob.in_force, bob.next_last_day), known, "{number}");
+    }
 }
 
 pub(crate) async fn the_trail_is_in_order_and_keeps_what_is_not_too_old(on: &impl Database) {

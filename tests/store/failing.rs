@@ -1,6 +1,6 @@
 //! A store with injected failures.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -16,16 +16,20 @@ use imap_oauth_proxy::store::{
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
 
-/// Wraps another store, and fails the calls that a test names.
+/// Wraps another store, counts its calls, and fails those that a test names.
 pub(crate) struct Failing {
     inner: Arc<dyn Store>,
     failing: Mutex<HashSet<&'static str>>,
+    /// How often each call may succeed before it fails.
+    left: Mutex<HashMap<&'static str, usize>>,
+    calls: Mutex<HashMap<&'static str, usize>>,
     failed: watch::Sender<Vec<&'static str>>,
 }
 
 impl Failing {
     pub(crate) fn before(inner: Arc<dyn Store>) -> Self {
-        Self { inner, failing: Mutex::default(), failed: watch::Sender::new(Vec::new()) }
+        let failed = watch::Sender::new(Vec::new());
+        Self { inner, failing: Mutex::default(), left: Mutex::default(), calls: Mutex::default(), failed }
     }
 
     /// Makes these calls fail from now on.
@@ -33,9 +37,22 @@ impl Failing {
         self.failing.lock().unwrap().extend(calls);
     }
 
+    /// Makes this call fail after it has succeeded so many times.
+    #[allow(dead_code, reason = "unit tests of the library use it")]
+    pub(crate) fn fail_after(&self, successes: usize, call: &'static str) {
+        self.left.lock().unwrap().insert(call, successes);
+    }
+
+    /// How often this was called.
+    #[allow(dead_code, reason = "unit tests of the library use it")]
+    pub(crate) fn calls(&self, call: &str) -> usize {
+        self.calls.lock().unwrap().get(call).copied().unwrap_or(0)
+    }
+
     /// Makes no call fail from now on.
     pub(crate) fn heal(&self) {
         self.failing.lock().unwrap().clear();
+        self.left.lock().unwrap().clear();
     }
 
     /// Waits until `call` has failed this many times.
@@ -47,7 +64,16 @@ impl Failing {
     }
 
     fn meets(&self, call: &'static str) -> Result<(), StoreError> {
-        if !self.failing.lock().unwrap().contains(call) {
+        *self.calls.lock().unwrap().entry(call).or_default() += 1;
+        let is_over = match self.left.lock().unwrap().get_mut(call) {
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        };
+        if !is_over && !self.failing.lock().unwrap().contains(call) {
             return Ok(());
         }
         self.failed.send_modify(|failed| failed.push(call));

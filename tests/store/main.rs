@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod contract;
+mod cut;
 mod failing;
 mod moving;
 mod outage;

@@ -1,23 +1,29 @@
 //! `/accounts`: the accounts that mail programs log in to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::caller::{Reader, Writer};
 use super::input::{InBody, InPath, InQuery, page, rows};
 use super::problem::{CONFIRM, Problem};
 use crate::admin::site::Site;
-use crate::control::enrol::{Fault, Row, judge, make_all};
+use crate::control::enrol::{Enrolled, Fault, Made, Row, judge, make_all};
 use crate::control::{Error, Installation, accounts};
+use crate::store::Actor;
 use crate::surface::accounts::{Account, Added, waits};
 
 /// A body rarely has room for more.
 const MOST_NEW: usize = 1000;
+/// New accounts are made for so long. The server ends an answer after 75 seconds, and with it the only sight of the new
+/// passwords.
+const TIME: Duration = Duration::from_secs(50);
 /// The faults of a list that an answer names.
 const MOST_FAULTS: usize = 50;
 /// The name of the new passwords, the same as on the command line.
@@ -88,16 +94,22 @@ pub(super) async fn add(
         return Err(Problem::invalid(format!("accounts has from 1 to {MOST_NEW} entries")));
     }
     let rows: Vec<Row> = (1..).zip(accounts).map(|(line, new)| new.row(line)).collect();
+    let until = Instant::now() + TIME;
     installation.verify_key().await?;
     let judged = judge(&installation, &rows, yes).await.map_err(|faults| refused(&faults))?;
-    let (made, failure) = make_all(&installation, judged, passwords.then_some(PASSWORD)).await;
-    if let Some(error) = failure {
-        let names: Vec<&str> = made.iter().map(|enrolled| enrolled.account.as_str()).collect();
-        let problem = Problem::from(error);
-        return Err(if names.is_empty() { problem } else { problem.after(&names.join(", ")) });
+    let Made { accounts, failure } =
+        make_all(&installation, judged, passwords.then_some(PASSWORD), until).await;
+    let added = shown_once(&site, &actor, &accounts).await;
+    match failure {
+        Some(error) => Err(Problem::from(error).after(added)),
+        None => Ok((StatusCode::CREATED, Json(added))),
     }
+}
+
+/// New accounts with their passwords, and with the links of those that wait for an owner.
+async fn shown_once(site: &Site, actor: &Actor, made: &[Enrolled]) -> Vec<Added> {
     let mut added = Vec::new();
-    for enrolled in &made {
+    for enrolled in made {
         let link = match waits(enrolled) {
             true => site.running.sign_in_link(&enrolled.account, actor.clone()).await.ok().flatten(),
             false => None,
@@ -105,7 +117,7 @@ pub(super) async fn add(
         let password = enrolled.password.as_ref().map(|password| password.expose().to_owned());
         added.push(Added { password, ..Added::new(enrolled, link.as_ref()) });
     }
-    Ok((StatusCode::CREATED, Json(added)))
+    added
 }
 
 impl New {

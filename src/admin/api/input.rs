@@ -26,6 +26,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        without_nul(parts.uri.path(), "path")?;
         let path = Path::from_request_parts(parts, state).await;
         path.map(|Path(names)| Self(names)).map_err(|_| Problem::malformed("a name in the path is not UTF-8"))
     }
@@ -38,10 +39,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        without_nul(parts.uri.query().unwrap_or_default(), "query")?;
         let query = Query::from_request_parts(parts, state).await;
         query.map(|Query(query)| Self(query)).map_err(|error| {
             Problem::malformed(format!("the query cannot be used: {}", one_line(&error.body_text())))
         })
+    }
+}
+
+/// No name has a NUL, and PostgreSQL takes none in a text: the store would seem to fail.
+fn without_nul(encoded: &str, part: &str) -> Result<(), Problem> {
+    match encoded.contains("%00") {
+        true => Err(Problem::malformed(format!("the {part} has a NUL"))),
+        false => Ok(()),
     }
 }
 

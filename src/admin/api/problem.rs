@@ -8,26 +8,28 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::admin::visitors::NotKnown;
-use crate::control::{ApiTokenError, Error};
+use crate::control::{ApiTokenError, Error, TableError};
 use crate::store::StoreError;
+use crate::surface::accounts::Added;
 use crate::surface::cures::{chain, cures};
 use crate::text::one_line;
 
 /// The cure of a name that needs confirmation.
 pub(super) const CONFIRM: &str = "send \"yes\": true where that is meant";
 
-/// Why a request is refused.
-#[derive(Debug)]
+/// Why a request is refused. It has no printable form, because it may hold new passwords.
 pub(super) struct Problem {
     status: StatusCode,
     kind: &'static str,
     cause: String,
     cure: Option<String>,
+    /// Accounts that were made before the failure, and stay.
+    made: Vec<Added>,
 }
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, cause: impl Into<String>) -> Self {
-        Self { status, kind, cause: cause.into(), cure: None }
+        Self { status, kind, cause: cause.into(), cure: None, made: Vec::new() }
     }
 
     /// This refusal with another cure.
@@ -111,11 +113,15 @@ impl Problem {
         }
     }
 
-    /// This refusal, after the accounts `made` were made.
-    pub(super) fn after(self, made: &str) -> Self {
-        let cause =
-            format!("{}; before that these accounts were made, and stay: {}", self.cause, one_line(made));
-        Self { cause, ..self }
+    /// This refusal, after these accounts were made. Their passwords are in this answer and nowhere else.
+    pub(super) fn after(self, made: Vec<Added>) -> Self {
+        if made.is_empty() {
+            return self;
+        }
+        let names: Vec<&str> = made.iter().map(|added| added.account.as_str()).collect();
+        let names = one_line(&names.join(", "));
+        let cause = format!("{}; before that these accounts were made, and stay: {names}", self.cause);
+        Self { cause, made, ..self }
     }
 
     pub(super) fn not_json() -> Self {
@@ -191,6 +197,7 @@ fn kind(error: &Error) -> (StatusCode, &'static str) {
         | Error::Store(
             StoreError::Conflict | StoreError::LoginNameTaken { .. } | StoreError::PasswordNameTaken { .. },
         ) => (StatusCode::CONFLICT, "conflict"),
+        Error::Table(TableError::OutOfTime { .. }) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Error::LoginName(_)
         | Error::PersonsDomain { .. }
         | Error::AccountName { .. }
@@ -239,11 +246,14 @@ struct Inner<'a> {
     kind: &'a str,
     cause: &'a str,
     cure: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[Added]>::is_empty")]
+    made: &'a [Added],
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let error = Inner { kind: self.kind, cause: &self.cause, cure: self.cure.as_deref() };
+        let error =
+            Inner { kind: self.kind, cause: &self.cause, cure: self.cure.as_deref(), made: &self.made };
         let mut response = (self.status, Json(Whole { error })).into_response();
         let further = match self.status {
             StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer realm=\"imap-oauth-proxy\"")),

@@ -12,7 +12,8 @@ use super::problem::Problem;
 use crate::admin::SessionRow;
 use crate::admin::page::sessions::{self, Ended};
 use crate::admin::site::Site;
-use crate::store::Actor;
+use crate::control::{Error, Installation};
+use crate::store::{Actor, fold};
 use crate::text::one_line;
 
 /// The filter of a list.
@@ -24,13 +25,24 @@ pub(super) struct Query {
 
 pub(super) async fn list(
     State(site): State<Arc<Site>>,
-    _reader: Reader,
+    Reader(installation): Reader,
     InQuery(Query { account }): InQuery<Query>,
-) -> Json<Vec<SessionRow>> {
+) -> Result<Json<Vec<SessionRow>>, Problem> {
+    let account = match account {
+        Some(name) => Some(fold(&named(&installation, name).await?)),
+        None => None,
+    };
     let mut rows = sessions::live(&site).await.rows;
-    rows.retain(|row| account.as_ref().is_none_or(|account| row.account == *account));
+    rows.retain(|row| account.as_ref().is_none_or(|account| fold(&row.account) == *account));
     rows.sort_by(|one, other| one.since.cmp(&other.since));
-    Json(rows)
+    Ok(Json(rows))
+}
+
+/// The name of the account that `name` or an alias stands for; `name` itself where there is none: a session may be of an
+/// address that a domain's account opens, or outlive its account for seconds.
+async fn named(installation: &Installation, name: String) -> Result<String, Error> {
+    let known = installation.known_account(&name).await?;
+    Ok(known.map_or(name, |known| known.account.name))
 }
 
 /// The number of sessions that are told to end.
@@ -48,10 +60,10 @@ pub(super) struct Of {
 
 pub(super) async fn close_all(
     State(site): State<Arc<Site>>,
-    Writer { actor, .. }: Writer,
+    Writer { actor, installation }: Writer,
     InQuery(Of { account }): InQuery<Of>,
 ) -> Result<Json<Closed>, Problem> {
-    end(&site, &account, actor).await
+    end(&site, &named(&installation, account).await?, actor).await
 }
 
 pub(super) async fn close(

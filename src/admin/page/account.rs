@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 
 use super::frame::{Frame, failure, text};
 use super::words::{
-    account_path, authorise, button, can_consent, count, doors, encoded, first_upper, state, trouble, when,
+    account_path, authorise, button, can_consent, count, doors, encoded, first_upper, of_keys, state,
+    trouble, when,
 };
 use super::{activity, aliases, passwords, sessions};
 use crate::admin::SessionRow;
@@ -18,8 +19,8 @@ use crate::admin::visit::Fields;
 use crate::admin::visitors::Visitor;
 use crate::config::Door;
 use crate::control::grants::{Overview, State as AccountState};
-use crate::control::overviews::{Single, one};
-use crate::store::{Grant, GrantKind, GrantState, TrailEntry, fold, is_of_domain};
+use crate::control::overviews::{Single, Standing, one};
+use crate::store::{Grant, GrantKind, TrailEntry, fold, is_of_domain};
 use crate::trouble::Cure;
 
 /// The newest events of the account.
@@ -79,7 +80,7 @@ fn page(
             section.card { h2 { "Authorisation" } (authorisation(overview, now)) }
             section.card { h2 { "What may end it" } (forecast(overview, now)) }
         }
-        section.card { h2 { "App passwords" } (passwords::section(visitor, name, passwords, now)) }
+        section.card { h2 { "App passwords" } (passwords::section(visitor, name, passwords, fields.one("new") == "password", now)) }
         @if !is_of_domain(name) || !overview.account.aliases.is_empty() {
             section.card { h2 { "Other login names" } (aliases::section(visitor, &overview.account, fields)) }
         }
@@ -97,7 +98,7 @@ fn page(
                 }
             }
         }
-        section.card id="events" data-live="15" { h2 { "Recent events" } (activity::short(trail, now)) }
+        section.card id="events" data-live="15" { h2 { "Recent events" } (activity::short(trail, name, now)) }
         (ending(overview, &path))
     }
 }
@@ -106,7 +107,7 @@ fn page(
 fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
     html! {
         section.card {
-            p { (state(overview.state)) }
+            p { (state(overview)) }
             @if overview.state == AccountState::Disabled { p { "No mail program gets in, with any password, until the account is enabled again." } }
             @if let Some(known) = &overview.trouble {
                 (trouble(visitor, overview, known))
@@ -116,6 +117,7 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
                 p { "The provider refused something after a login for " (doors_named(&refusal.protocol)) ", " (when(refusal.at, now)) ":" }
                 (trouble(visitor, overview, &refusal.trouble))
             }
+            (of_keys(overview, now))
             p.muted.small {
                 @match overview.account.last_login_at {
                     Some(at) => {
@@ -132,7 +134,7 @@ fn standing(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Mark
 
 /// Whether the cure is a key of the configuration: until then a consent would fail.
 fn is_misconfigured(overview: &Overview) -> bool {
-    overview.state == AccountState::Of(GrantState::Misconfigured) && !is_mended_by_consent(overview)
+    Standing::of(overview) == Standing::Misconfigured && !is_mended_by_consent(overview)
 }
 
 /// A protocol by its name in the store.

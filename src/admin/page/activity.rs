@@ -55,12 +55,12 @@ fn page(trail: &[TrailEntry], account: Option<&str>, is_later_page: bool) -> Mar
 }
 
 /// The newest events of one account.
-pub(super) fn short(trail: &[TrailEntry], now: OffsetDateTime) -> Markup {
+pub(super) fn short(trail: &[TrailEntry], account: &str, now: OffsetDateTime) -> Markup {
     html! {
         @if trail.is_empty() { p.muted { "Nothing is recorded for this account." } }
         @else {
             (table(trail, now, false))
-            p.small { a href="/activity" { "All activity" } }
+            p.small { a href={ "/activity?account=" (encoded(account)) } { "All activity of the account" } }
         }
     }
 }

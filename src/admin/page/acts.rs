@@ -14,9 +14,10 @@ use crate::admin::site::Site;
 use crate::admin::visit::Posted;
 use crate::admin::visitors::Visitor;
 use crate::config::Provider;
-use crate::control::grants::{self, AtProvider};
+use crate::control::grants::{self, AtProvider, Overview};
 use crate::control::overviews::one;
 use crate::control::{Error, Installation, accounts};
+use crate::store::Grant;
 
 pub(super) async fn disable(state: State<Arc<Site>>, path: Path<String>, posted: Posted) -> Response {
     set_disabled(state, path, posted, true).await
@@ -74,10 +75,11 @@ pub(super) async fn confirm_removal(
         losses.push(format!("Its other login names are free again: {}.", text(&account.aliases.join(", "))));
     }
     if single.overview.grant.is_some() {
-        losses.push(
-            "Its authorisation is deleted, unless another account uses it. At the provider the consent stays: revoke it first to end that, too."
-                .to_owned(),
-        );
+        let at_provider = match has_consent(&single.overview) {
+            true => " At the provider the consent stays: revoke it first to end that, too.",
+            false => "",
+        };
+        losses.push(format!("Its authorisation is deleted, unless another account uses it.{at_provider}"));
     }
     Question {
         visitor: &visitor,
@@ -96,16 +98,22 @@ pub(super) async fn remove(
     Path(name): Path<String>,
     posted: Posted,
 ) -> Response {
-    match accounts::remove(&site.installation(&posted.visitor), &name).await {
+    let installation = site.installation(&posted.visitor);
+    let had_consent = one(&installation, &name).await.is_ok_and(|single| has_consent(&single.overview));
+    match accounts::remove(&installation, &name).await {
         Ok(account) => {
-            let said = Said::done(format!(
-                "{} is removed, with its app passwords. At its provider the consent still stands.",
-                text(&account.name)
-            ));
+            let at_provider = if had_consent { " At its provider the consent still stands." } else { "" };
+            let name = text(&account.name);
+            let said = Said::done(format!("{name} is removed, with its app passwords.{at_provider}"));
             lead(&site, &posted.visitor, "/", said).await
         }
         Err(error) => lead(&site, &posted.visitor, &account_path(&name), remedies::failed(&error)).await,
     }
+}
+
+/// Whether a person has consented, so that the provider knows of it: an account may wait for that since it was added.
+fn has_consent(overview: &Overview) -> bool {
+    overview.grant.as_ref().is_some_and(Grant::is_in_force)
 }
 
 /// Asks before the authorisation is revoked.

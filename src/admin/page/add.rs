@@ -2,10 +2,13 @@
 //! last line makes no account.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use maud::{Markup, html};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use super::consents;
 use super::frame::{Frame, text, token};
@@ -15,8 +18,8 @@ use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visit::{Fields, Posted};
 use crate::admin::visitors::Visitor;
-use crate::control::enrol::{Enrolled, Fault, judge, make_all, read};
-use crate::control::{Error, Installation, TableError, audit};
+use crate::control::enrol::{Enrolled, Fault, Made, judge, make_all, read};
+use crate::control::{Installation, TableError, audit};
 use crate::secret::Secret;
 use crate::surface::accounts::waits;
 use crate::surface::cures::causes;
@@ -25,38 +28,63 @@ use crate::surface::cures::causes;
 const PASSWORD: &str = "default";
 /// The most new accounts whose links are shown: each link is written to the audit trail.
 const MOST_LINKS: usize = 500;
-/// The longest table: it is checked, and its accounts are made, within the time of one answer.
+/// The most accounts of a table.
 const MOST: usize = 5000;
+/// New accounts are made for so long. The server ends an answer after 75 seconds, and with it the only sight of the new
+/// passwords; what is left is for the links and for showing all of it.
+const TIME: Duration = Duration::from_secs(50);
+/// Sign-in links are made for so long.
+const TIME_WITH_LINKS: Duration = Duration::from_secs(60);
 
-pub(super) async fn show(State(site): State<Arc<Site>>, visitor: Visitor) -> Response {
-    page(&site, &visitor, &Fields::default(), &[], None)
+/// The fields of the form of one account.
+const ONE: [&str; 3] = ["account", "provider", "owner"];
+
+/// The forms; that of one account as its last try left it.
+pub(super) async fn show(
+    State(site): State<Arc<Site>>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let mut fields = Fields::of_query(query.as_deref());
+    // A link may fill that form in, and nothing else of the page.
+    fields.0.retain(|(name, _)| ONE.contains(&name.as_str()));
+    page(&site, &visitor, &fields, &[], None)
+}
+
+/// The address of the forms, with what was typed for one account.
+pub(super) fn path_with(fields: &Fields) -> String {
+    let typed = ONE.map(|name| (name, fields.one(name).trim()));
+    let typed = typed.into_iter().filter(|(_, value)| !value.is_empty());
+    format!("/add?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(typed).finish())
 }
 
 pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Response {
+    let begun = Instant::now();
     let installation = site.installation(&posted.visitor);
     let Posted { visitor, fields } = posted;
-    match made(&installation, &fields).await {
-        Ok((made, failure)) => {
-            let failure = failure.map(|error| sentence(&causes(&error)));
-            let added = Added { accounts: with_links(&site, &visitor, made).await, failure };
+    match made(&installation, &fields, begun + TIME).await {
+        Ok(Made { accounts, failure }) => {
+            let failure = failure.map(|error| {
+                let cures = cures(&error).iter().map(|cure| sentence(cure)).collect::<Vec<_>>();
+                format!("{} {}", sentence(&causes(&error)), cures.join(" ")).trim_end().to_owned()
+            });
+            let accounts = with_links(&site, &visitor, accounts, begun + TIME_WITH_LINKS).await;
+            let added = Added { accounts, failure };
             lead(&site, &visitor, "/", Said::Added(Box::new(added))).await
         }
         Err(faults) => page(&site, &visitor, &fields, &faults, None),
     }
 }
 
-async fn made(
-    installation: &Installation,
-    fields: &Fields,
-) -> Result<(Vec<Enrolled>, Option<Error>), Vec<Fault>> {
-    let rows = read(table(fields))?;
-    if let Some(beyond) = rows.get(MOST) {
-        return Err(vec![Fault { line: beyond.line, error: TableError::TooLong { most: MOST }.into() }]);
-    }
+async fn made(installation: &Installation, fields: &Fields, until: Instant) -> Result<Made, Vec<Fault>> {
+    let text = table(fields).to_owned();
+    // Apart from the tasks of sessions, because a table may have a megabyte.
+    let rows = spawn_blocking(move || read(&text, MOST)).await;
+    let rows = rows.unwrap_or_else(|_| Err(vec![Fault { line: 1, error: TableError::Line.into() }]))?;
     let is_allowed = !fields.one("foreign").is_empty();
     let judged = judge(installation, &rows, is_allowed).await?;
     let password = (!fields.one("passwords").is_empty()).then_some(PASSWORD);
-    Ok(make_all(installation, judged, password).await)
+    Ok(make_all(installation, judged, password, until).await)
 }
 
 /// The text of the file, or of the field.
@@ -121,12 +149,17 @@ fn refused(faults: &[Fault]) -> Markup {
 }
 
 /// The accounts, each with the sign-in link of an owner who has still to consent.
-async fn with_links(site: &Site, visitor: &Visitor, made: Vec<Enrolled>) -> Vec<(Enrolled, Option<Secret>)> {
+async fn with_links(
+    site: &Site,
+    visitor: &Visitor,
+    made: Vec<Enrolled>,
+    until: Instant,
+) -> Vec<(Enrolled, Option<Secret>)> {
     let by = audit::on_the_page(&visitor.opened_by, &visitor.session);
     let has_links = made.len() <= MOST_LINKS;
     let mut accounts = Vec::new();
     for enrolled in made {
-        let link = match has_links && waits(&enrolled) {
+        let link = match has_links && waits(&enrolled) && Instant::now() < until {
             true => site.running.sign_in_link(&enrolled.account, by.clone()).await.ok().flatten(),
             false => None,
         };
@@ -142,6 +175,17 @@ pub(in crate::admin) struct Added {
 }
 
 impl Added {
+    /// The accounts as lines of cells, which a spreadsheet takes as they are.
+    fn table(&self) -> String {
+        let mut table = "account\tapp password\tsign-in link\n".to_owned();
+        for (enrolled, link) in &self.accounts {
+            let secret = |secret: Option<&Secret>| secret.map(|it| cell(it.expose())).unwrap_or_default();
+            let (password, link) = (secret(enrolled.password.as_ref()), secret(link.as_ref()));
+            table.push_str(&format!("{}\t{password}\t{link}\n", cell(&text(&enrolled.account))));
+        }
+        table
+    }
+
     /// The accounts, and what comes next.
     pub(in crate::admin) fn shown(&self) -> Markup {
         let has_passwords = self.accounts.iter().any(|(enrolled, _)| enrolled.password.is_some());
@@ -156,7 +200,10 @@ impl Added {
                     p { "An account opens when its owner has consented: open it and press “Authorise”, or send the owner its sign-in link." }
                 }
                 @if has_passwords { p { strong { "The app passwords are shown this once." } } }
+                @else if !self.accounts.is_empty() { p { "They have no app password yet, without which no mail program can log in: “New app password” on each account's page makes one." } }
                 @if has_passwords || has_links {
+                    label for="made" { "All of them, for a spreadsheet " span.hint { "account, app password, sign-in link" } }
+                    div.shown-once { textarea.made id="made" readonly rows="4" spellcheck="false" data-copy="Copy as a table" { (self.table()) } }
                     div.scroll {
                         table.tight {
                             thead { tr { th { "Account" } @if has_passwords { th { "App password" } } @if has_links { th { "Sign-in link for the owner" } } } }
@@ -169,13 +216,40 @@ impl Added {
     }
 }
 
+/// A cell of a table for a spreadsheet, which would take a text that begins like that for a formula.
+fn cell(text: &str) -> String {
+    match text.starts_with(['=', '+', '-', '@']) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
+}
+
 fn made_row(enrolled: &Enrolled, link: Option<&Secret>, has_passwords: bool, has_links: bool) -> Markup {
     let Enrolled { account, owner, password, .. } = enrolled;
     html! {
         tr {
             td { a href=(account_path(account)) { (text(account)) } @if owner != account { div.muted.small { "by " (text(owner)) } } }
             @if has_passwords { td data-label="App password" { @if let Some(password) = password { code { (password.expose()) } } } }
-            @if has_links { td data-label="Sign-in link" { @if let Some(link) = link { code { (link.expose()) } } @else { span.muted { "not needed" } } } }
+            @if has_links { td data-label="Sign-in link" { @if let Some(link) = link { code { (link.expose()) } } @else if waits(enrolled) { span.muted { "on its page" } } @else { span.muted { "not needed" } } } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spreadsheet_takes_no_cell_for_a_formula() {
+        for (text, shown) in [
+            ("=1+1@x.example", "'=1+1@x.example"),
+            ("+a@x.example", "'+a@x.example"),
+            ("-2", "'-2"),
+            ("@SUM", "'@SUM"),
+            ("a=b@x.example", "a=b@x.example"),
+            ("", ""),
+        ] {
+            assert_eq!(cell(text), shown);
         }
     }
 }

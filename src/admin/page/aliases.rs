@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -25,9 +25,10 @@ pub(super) fn section(visitor: &Visitor, account: &Account, typed: &Fields) -> M
         @else {
             ul.plain.names {
                 @for alias in &account.aliases {
+                    // Not in the path, of which a browser takes away the parts “.” and “..”.
                     li {
                         span { (text(alias)) }
-                        form method="post" action={ (path) "/unalias/" (encoded(alias)) } {
+                        form method="post" action={ (path) "/unalias?alias=" (encoded(alias)) } {
                             (token(visitor))
                             button.small type="submit" { "Remove" span.skip { " the login name " (text(alias)) } }
                         }
@@ -73,13 +74,16 @@ pub(super) async fn add(State(site): State<Arc<Site>>, Path(name): Path<String>,
 
 pub(super) async fn remove(
     State(site): State<Arc<Site>>,
-    Path((name, alias)): Path<(String, String)>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
     posted: Posted,
 ) -> Response {
-    let said = match accounts::unalias(&site.installation(&posted.visitor), &name, &alias).await {
+    let asked = Fields::of_query(query.as_deref());
+    let alias = asked.one("alias");
+    let said = match accounts::unalias(&site.installation(&posted.visitor), &name, alias).await {
         Ok(account) => Said::done(format!(
             "“{}” is no login name of {} any more. A mail program that is set up with it is refused at its next login.",
-            text(&alias),
+            text(alias),
             text(&account.name)
         )),
         Err(error) => remedies::failed(&error),

@@ -65,7 +65,8 @@ pub(super) async fn new(
     let Posted { visitor, fields } = posted;
     let some = |name: &str| Some(fields.one(name).trim().to_owned()).filter(|text| !text.is_empty());
     let account = fields.one("account").trim().to_owned();
-    let back = Some(Secret::new(account_path(&account)));
+    // The account is there only once the consent is stored: until then another try begins at the form.
+    let back = Some(Secret::new(add::path_with(&fields)));
     let asked = Asked { account, provider: some("provider"), owner: some("owner"), back, ..Asked::default() };
     let by = audit::on_the_page(&visitor.opened_by, &visitor.session);
     match site.running.begin_consent(by, asked, guard::browser(&site, &headers, &uri)).await {

@@ -7,15 +7,17 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 
+use super::endings::notice;
 use super::frame::{Frame, failure, no_session, not_known, text};
-use super::words::{account_path, count, doors, encoded, reload_button, state, state_title, trouble, when};
+use super::words::{account_path, count, doors, encoded, kind_title, of_keys, state, trouble, when};
 use crate::admin::site::Site;
 use crate::admin::visit::{self, Fields};
 use crate::admin::visitors::Visitor;
 use crate::control::grants::Overview;
-use crate::control::overviews::{EndingSecret, Kind, Listing, Urgency, Wanted, ending_secrets, search};
+use crate::control::overviews::{Ending, Kind, Listing, Standing, Urgency, Wanted, endings, search};
+use crate::control::{Error, Installation};
 
 /// The accounts of a page.
 const SIZE: usize = 50;
@@ -30,20 +32,31 @@ pub(super) async fn show(
         Ok(None) => return no_session(StatusCode::OK),
         Err(why) => return not_known(&why),
     };
-    let asked = Asked::read(&Fields::of_query(query.as_deref()));
+    let mut asked = Asked::read(&Fields::of_query(query.as_deref()));
     let installation = site.installation(&visitor);
-    let listing = match search(&installation, &asked.wanted, asked.page, SIZE).await {
+    let listing = match found(&installation, &mut asked).await {
         Ok(listing) => listing,
         Err(error) => return failure(&visitor, &error),
     };
-    let title = match listing.need_person {
+    let title = match listing.wrong {
         0 => "Accounts".to_owned(),
         number => format!("({number}) Accounts"),
     };
     let said = site.said(&visitor, query.as_deref()).await;
     let frame = Frame { title: &title, visitor: &visitor, part: "/", said, reload: None };
-    let secrets = ending_secrets(&installation);
-    frame.around(&page(&visitor, &asked, &listing, &secrets))
+    let ending = endings(&installation).await;
+    frame.around(&page(&visitor, &asked, &listing, &ending))
+}
+
+/// What is asked for; the last page where the address names one behind it, as after a removal.
+async fn found(installation: &Installation, asked: &mut Asked) -> Result<Listing, Error> {
+    let listing = search(installation, &asked.wanted, asked.page, SIZE).await?;
+    let last = listing.matching.div_ceil(SIZE).max(1) - 1;
+    if asked.page <= last {
+        return Ok(listing);
+    }
+    asked.page = last;
+    search(installation, &asked.wanted, last, SIZE).await
 }
 
 /// The search and the page that the address asks for.
@@ -75,18 +88,22 @@ impl Asked {
     }
 }
 
-fn page(visitor: &Visitor, asked: &Asked, listing: &Listing, secrets: &[EndingSecret]) -> Markup {
+fn page(visitor: &Visitor, asked: &Asked, listing: &Listing, ending: &[Ending]) -> Markup {
     html! {
         div.head {
             h1 { "Accounts" }
             div.actions { a.button.main href="/add" { "Add accounts" } }
         }
-        @if listing.total() == 0 { (no_account()) } @else {
-            (chips(asked, listing))
-            @for secret in secrets { (ending_secret(visitor, secret, listing.providers.get(&secret.provider).copied().unwrap_or(0))) }
-            (filter(asked, listing))
-            div id="accounts" data-live="15" { (groups(visitor, asked, listing)) }
+        // Each part is there in any case: the script looks for it in the next page, when there are accounts or none.
+        @let is_empty = listing.total() == 0;
+        div id="counts" data-live="15" {
+            @if !is_empty {
+                (chips(asked, listing))
+                @for ending in ending { (notice(visitor, ending, &listing.providers)) }
+            }
         }
+        div id="filter" data-live="15" { @if !is_empty { (filter(asked, listing)) } }
+        div id="accounts" data-live="15" { @if is_empty { (no_account()) } @else { (groups(visitor, asked, listing)) } }
     }
 }
 
@@ -112,36 +129,24 @@ fn chips(asked: &Asked, listing: &Listing) -> Markup {
             ul.chips {
                 (chip("", "", &count(listing.total() as u64, "account")))
                 @match listing.need_person {
-                    0 => (chip("needs_person", "", "None needs a person")),
+                    0 if listing.wrong == 0 => (chip("needs_person", "", "None needs a person")),
+                    0 => {}
                     1 => (chip("needs_person", "bad", "1 needs a person")),
                     number => (chip("needs_person", "bad", &format!("{number} need a person"))),
+                }
+                @match listing.number_of(Standing::NoPassword) {
+                    0 => {}
+                    1 => (chip(Standing::NoPassword.name(), "bad", "1 that no app password opens")),
+                    number => (chip(Standing::NoPassword.name(), "bad", &format!("{number} that no app password opens"))),
+                }
+                @match listing.number_of(Standing::RefusedAfterLogin) {
+                    0 => {}
+                    number => (chip(Standing::RefusedAfterLogin.name(), "bad", &format!("{number} refused after a login"))),
                 }
                 @if listing.end_soon > 0 {
                     (chip("ends_soon", "warn", &format!("{} within 14 days", if listing.end_soon == 1 { "1 ends".to_owned() } else { format!("{} end", listing.end_soon) })))
                 }
             }
-        }
-    }
-}
-
-/// A secret of the configuration, on which many accounts depend.
-fn ending_secret(visitor: &Visitor, secret: &EndingSecret, accounts: usize) -> Markup {
-    let now = OffsetDateTime::now_utc();
-    let of_provider = format!("/?provider={}", encoded(&secret.provider));
-    html! {
-        div.notice role="note" {
-            p {
-                span.mark aria-hidden="true" { "!" } " The client secret of " strong { (secret.title) }
-                @if secret.at < now { " ended " } @else { " ends " } (when(secret.at, now))
-                @match accounts {
-                    0 => "; no account uses it yet.",
-                    1 => { ", and with it " a href=(of_provider) { "its account" } " stops working." }
-                    more => { ", and with it " a href=(of_provider) { "its " (more) " accounts" } " stop working." }
-                }
-            }
-            p { "Make a new one at the provider, put it into " code { "[providers." (secret.provider) "]" }
-                " of the configuration with its new " code { "client_secret_expires" } ", and then:" }
-            div.actions { (reload_button(visitor)) }
         }
     }
 }
@@ -155,8 +160,8 @@ fn filter(asked: &Asked, listing: &Listing) -> Markup {
                     option value="" { "All" }
                     @for (word, kind) in Kind::all() {
                         option value=(word) selected[asked.wanted.kind == Some(kind)] {
-                            (state_title(word))
-                            @if let Kind::State(name) = kind { " (" (listing.states.get(name).copied().unwrap_or(0)) ")" }
+                            (kind_title(kind))
+                            @if let Kind::Of(standing) = kind { " (" (listing.number_of(standing)) ")" }
                         }
                     }
                 }
@@ -178,9 +183,7 @@ fn groups(visitor: &Visitor, asked: &Asked, listing: &Listing) -> Markup {
     let of = |urgency: Urgency| -> Vec<&Overview> {
         listing.shown.iter().filter(|(other, _)| *other == urgency).map(|(_, overview)| overview).collect()
     };
-    let (urgent, wrong) = (of(Urgency::NeedsPerson), of(Urgency::Misconfigured));
-    let (soon, others) = (of(Urgency::EndsSoon), of(Urgency::None));
-    let is_mixed = !urgent.is_empty() || !wrong.is_empty() || !soon.is_empty();
+    let is_mixed = listing.shown.iter().any(|(urgency, _)| *urgency != Urgency::None);
     html! {
         @if listing.shown.is_empty() {
             div.card.empty {
@@ -188,10 +191,12 @@ fn groups(visitor: &Visitor, asked: &Asked, listing: &Listing) -> Markup {
                 p { a.button href="/" { "Show all accounts" } }
             }
         }
-        (group(visitor, "Needs a person", &urgent))
-        (group(visitor, "Needs the configuration changed", &wrong))
-        (group(visitor, "Ends soon", &soon))
-        (group(visitor, if is_mixed { "The others" } else { "Accounts" }, &others))
+        (group(visitor, "Needs a person", &of(Urgency::NeedsPerson)))
+        (group(visitor, "Needs the configuration changed", &of(Urgency::Misconfigured)))
+        (group(visitor, "No app password opens it", &of(Urgency::NoPassword)))
+        (group(visitor, "Refused after a login", &of(Urgency::RefusedAfterLogin)))
+        (group(visitor, "Ends soon", &of(Urgency::EndsSoon)))
+        (group(visitor, if is_mixed { "The others" } else { "Accounts" }, &of(Urgency::None)))
         (pages(asked, listing))
     }
 }
@@ -217,7 +222,6 @@ fn group(visitor: &Visitor, title: &str, overviews: &[&Overview]) -> Markup {
 fn row(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
     let Overview { account, grant, .. } = overview;
     let owner = grant.as_ref().map(|grant| grant.owner.as_str()).filter(|owner| *owner != account.name);
-    let nearest = overview.ends.iter().find(|end| end.at.is_some());
     html! {
         tr {
             td.account {
@@ -228,20 +232,22 @@ fn row(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
                 }
             }
             td {
-                (state(overview.state))
+                (state(overview))
                 @if let Some(known) = &overview.trouble { (trouble(visitor, overview, known)) }
                 @if let Some(refusal) = &account.refusal {
                     p.small { "Refused " (when(refusal.at, now)) ":" }
                     (trouble(visitor, overview, &refusal.trouble))
                 }
+                (of_keys(overview, now))
             }
             td data-label="Opens" { @if overview.protocols.is_empty() { span.muted { "nothing" } } @else { (doors(&overview.protocols)) } }
             td data-label="Nearest end" {
-                @match nearest {
-                    Some(end) => {
-                        @if let Some(at) = end.at { (when(at, now)) }
-                        @if !end.cause.is_certain() { span.muted.small { " perhaps" } }
+                @match nearest_end(overview) {
+                    Some(End::OfGrant(at, is_certain)) => {
+                        (when(at, now))
+                        @if !is_certain { span.muted.small { " perhaps" } }
                     }
+                    Some(End::OfPassword(day)) => { time datetime=(day) { (day) } div.muted.small { "of an app password" } }
                     None => span.muted { "not known" },
                 }
             }
@@ -255,6 +261,24 @@ fn row(visitor: &Visitor, overview: &Overview, now: OffsetDateTime) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// The nearest end of an account.
+enum End {
+    /// When, and whether it is certain.
+    OfGrant(OffsetDateTime, bool),
+    /// The last day of an app password.
+    OfPassword(Date),
+}
+
+fn nearest_end(overview: &Overview) -> Option<End> {
+    let of_grant = overview.ends.iter().find_map(|end| Some((end.at?, end.cause.is_certain())));
+    let of_password = overview.keys.next_last_day;
+    match (of_grant, of_password) {
+        (Some((at, _)), Some(day)) if day < at.date() => Some(End::OfPassword(day)),
+        (Some((at, is_certain)), _) => Some(End::OfGrant(at, is_certain)),
+        (None, day) => day.map(End::OfPassword),
     }
 }
 

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::frame::{Frame, failure, text, token};
 use super::limits::Typed;
-use super::words::{account_path, encoded, lead, when};
+use super::words::{NEW_PASSWORD, account_path, encoded, lead, when};
 use super::{confirm, remedies};
 use crate::admin::said::Said;
 use crate::admin::site::Site;
@@ -21,16 +21,20 @@ use crate::control::{Error, Installation, passwords};
 use crate::secret::Secret;
 use crate::store::{AppPassword, Verifier};
 
+/// The section of the account's page; `is_open` where a new password was asked for.
 pub(super) fn section(
     visitor: &Visitor,
     account: &str,
     passwords: &[AppPassword],
+    is_open: bool,
     now: OffsetDateTime,
 ) -> Markup {
+    // Open also where no password is in force, because a new one is then what is to be done here.
+    let is_open = is_open || passwords.iter().all(|password| password.limits.ended(now.date()).is_some());
     html! {
         @if passwords.is_empty() { p { "None yet, so that no mail program can log in. Make one for each program or device." } }
         @else { (table(account, passwords, now)) }
-        details open[passwords.is_empty()] {
+        details id=(NEW_PASSWORD) open[is_open] {
             summary { "New app password" }
             (form(visitor, account, &Fields::default()))
         }

@@ -4,7 +4,7 @@
 use super::frame::text;
 use super::words::{cure_words, first_upper};
 use crate::admin::said::Said;
-use crate::control::Error;
+use crate::control::{Error, TableError};
 use crate::surface::cures::causes;
 use crate::trouble::Cure;
 
@@ -87,6 +87,7 @@ fn by_hand(error: &Error) -> String {
         Error::AliasOfOwner { .. } | Error::AliasOfAnother { .. } => "choose another name".to_owned(),
         Error::ForeignAliases { .. } => "if that is meant, allow aliases that are other addresses".to_owned(),
         Error::AlreadyHere { .. } | Error::AliasHere { .. } => "take the line out of the table".to_owned(),
+        Error::Table(TableError::OutOfTime { .. }) => "add those lines as a table of their own".to_owned(),
         Error::DomainNeedsApplication { .. } => {
             "such an account is made on the command line, with --app".to_owned()
         }

@@ -1,24 +1,26 @@
 //! Texts that several pages use: times, states, doors, and the cures of troubles.
 
 use axum::response::{IntoResponse, Redirect, Response};
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use time::OffsetDateTime;
 
 use super::frame::{Frame, text, token};
+use crate::admin::once::Led;
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visitors::Visitor;
 use crate::command;
 use crate::config::Door;
 use crate::control::grants::{Overview, State};
+use crate::control::overviews::{Kind, SOON, Standing};
 use crate::secret::Secret;
-use crate::store::{GrantState, takes_consent};
+use crate::store::takes_consent;
 use crate::text::{rfc3339, utc};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// The address of the page of the account called `name`.
-pub(super) fn account_path(name: &str) -> String {
+pub(in crate::admin) fn account_path(name: &str) -> String {
     format!("/accounts/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
 }
 
@@ -29,11 +31,19 @@ pub(super) fn encoded(text: &str) -> String {
 
 /// Redirects to `path`, where `said` is shown once.
 pub(super) async fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said) -> Response {
-    let shown = said.shown();
-    let Ok(name) = site.visitors.say(visitor, &Secret::new(shown.0.clone())).await else {
+    let led = Led { path: path.to_owned(), said: Secret::new(said.shown().0) };
+    let mut response = show_at(site, visitor, path, &led.said).await;
+    response.extensions_mut().insert(led);
+    response
+}
+
+/// Redirects to `path`, where `said`, a part of a page, is shown once.
+pub(in crate::admin) async fn show_at(site: &Site, visitor: &Visitor, path: &str, said: &Secret) -> Response {
+    let Ok(name) = site.visitors.say(visitor, said).await else {
         // The message could not be kept for the next page, so this answer shows it: it may hold a new password, which
         // is shown only once.
-        let frame = Frame { title: "What was done", visitor, part: "/", said: Some(shown), reload: None };
+        let said = Some(PreEscaped(said.expose().to_owned()));
+        let frame = Frame { title: "What was done", visitor, part: "/", said, reload: None };
         return frame.around(&html! { p { a.button href=(path) { "Go on" } } });
     };
     let mark = if path.contains('?') { '&' } else { '?' };
@@ -66,32 +76,69 @@ pub(super) fn count(number: impl TryInto<u64>, noun: &str) -> String {
     }
 }
 
-/// A state, as a sign and a word.
-pub(super) fn state(state: State) -> Markup {
-    let (kind, sign, word) = match state {
-        State::Of(GrantState::Ok) => ("good", "✓", "Works"),
-        State::Of(GrantState::NeedsAuthorization) => ("bad", "!", "Needs authorisation"),
-        State::Of(GrantState::Misconfigured) => ("bad", "✕", "Misconfigured"),
-        State::Of(GrantState::WaitingForAdministrator) => ("bad", "…", "Waits for an administrator"),
-        State::Of(GrantState::Retrying) => ("warn", "↻", "Retrying"),
-        State::Disabled => ("", "‖", "Disabled"),
+/// How an account stands, as a sign and a word.
+pub(super) fn state(overview: &Overview) -> Markup {
+    let standing = Standing::of(overview);
+    let (kind, sign) = match standing {
+        Standing::Works => ("good", "✓"),
+        Standing::Misconfigured => ("bad", "✕"),
+        Standing::WaitingForAdministrator => ("bad", "…"),
+        Standing::NeedsAuthorization
+        | Standing::Refused
+        | Standing::NoPassword
+        | Standing::RefusedAfterLogin => ("bad", "!"),
+        Standing::Retrying => ("warn", "↻"),
+        Standing::Disabled => ("", "‖"),
     };
-    html! { span.state.(kind) { span.mark aria-hidden="true" { (sign) } (word) } }
+    html! { span.state.(kind) { span.mark aria-hidden="true" { (sign) } (standing_title(standing)) } }
 }
 
-/// The name of a state in the filter.
-pub(super) fn state_title(name: &str) -> &'static str {
-    match name {
-        "needs_person" => "Needs a person",
-        "ends_soon" => "Ends within 14 days",
-        "ok" => "Works",
-        "needs_authorization" => "Needs authorisation",
-        "misconfigured" => "Misconfigured",
-        "retrying" => "Retrying",
-        "waiting_for_administrator" => "Waits for an administrator",
-        _ => "Disabled",
+/// The name of a kind in the filter.
+pub(super) fn kind_title(kind: Kind) -> &'static str {
+    match kind {
+        Kind::NeedsPerson => "Needs a person",
+        Kind::EndsSoon => "Ends within 14 days",
+        Kind::Of(standing) => standing_title(standing),
     }
 }
+
+fn standing_title(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Works => "Works",
+        Standing::NeedsAuthorization => "Needs authorisation",
+        Standing::WaitingForAdministrator => "Waits for an administrator",
+        Standing::Refused => "Refused by the mail server",
+        Standing::Misconfigured => "Misconfigured",
+        Standing::NoPassword => "No app password opens it",
+        Standing::RefusedAfterLogin => "Refused after a login",
+        Standing::Retrying => "Retrying",
+        Standing::Disabled => "Disabled",
+    }
+}
+
+/// What is wrong with the app passwords of an account, or ends soon, and the way to a new one.
+pub(super) fn of_keys(overview: &Overview, now: OffsetDateTime) -> Markup {
+    let soon = overview.keys.end_by(now.saturating_add(SOON));
+    let name = &overview.account.name;
+    if overview.state == State::Disabled || !(overview.keys.open_for_none() || soon.is_some()) {
+        return html! {};
+    }
+    html! {
+        p {
+            @match (overview.keys.open_for_none(), overview.keys.passwords, soon) {
+                (true, 0, _) => "It has no app password, so no mail program can log in.",
+                (true, 1, _) => "The last day of its app password is over, so no mail program can log in.",
+                (true, _, _) => "The last days of its app passwords are over, so no mail program can log in.",
+                (false, _, Some(day)) => { "The last day of an app password is " (day) "." }
+                (false, _, None) => {}
+            }
+        }
+        div.actions { a.button.small.main href={ (account_path(name)) "?new=password#" (NEW_PASSWORD) } { "New app password" } }
+    }
+}
+
+/// The section for a new app password on the account's page.
+pub(super) const NEW_PASSWORD: &str = "new-password";
 
 /// The doors in a few words.
 pub(super) fn doors(doors: &[Door]) -> String {
@@ -124,6 +171,14 @@ pub(super) fn trouble(visitor: &Visitor, overview: &Overview, trouble: &Trouble)
         (Cure::Authorize { .. }, false) => trouble.cure.words(&command(overview)),
         (cure, _) => cure_words(cure),
     };
+    if overview.state == State::Disabled {
+        // Nothing else mends it while every login is refused.
+        let path = account_path(&overview.account.name);
+        return html! {
+            p { (text(&first_upper(&trouble.cause.text))) "." }
+            div.actions { (button(visitor, &format!("{path}/enable"), "small", "Enable")) }
+        };
+    }
     html! {
         p { (text(&first_upper(&trouble.cause.text))) "." }
         @if !cure.is_empty() && !is_the_button(&cure) { p.cure.muted { (text(&first_upper(&cure))) "." } }
@@ -161,13 +216,14 @@ fn cure_button(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Mar
             Cure::Configure { .. } => {
                 div.actions { (reload_button(visitor)) (button(visitor, &format!("{path}/check"), "small", "Check now")) }
             }
-            Cure::Wait { .. } | Cure::Administrator { .. } | Cure::Advice { .. } => {
-                div.actions { (button(visitor, &format!("{path}/check"), "small", "Check now")) }
-            }
             Cure::AdminConsent { url: Some(url), .. } if url.starts_with("https://") => {
                 div.actions { a.button.small href=(url) target="_blank" rel="noreferrer noopener" { "Open the administrator's link" } }
             }
-            _ => {}
+            Cure::Authorize { .. } => {}
+            // Something that no button of this page does: the check says whether it is done.
+            Cure::Wait { .. } | Cure::Administrator { .. } | Cure::Advice { .. } | Cure::AdminConsent { .. } | Cure::Unknown => {
+                div.actions { (button(visitor, &format!("{path}/check"), "small", "Check now")) }
+            }
         }
     }
 }

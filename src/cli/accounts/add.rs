@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
 use crate::cli::progress::Progress;
+use crate::command;
 use crate::control::enrol::{Enrolled, Enrolling, Fault, PasswordFile, judge, make, read};
 use crate::control::{Error, Installation};
 use crate::secret::Secret;
@@ -40,8 +41,9 @@ struct Made {
 pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> Result<Done, Failure> {
     let file = &arguments.csv;
     let unreadable = |error| Failure::new(format!("{} cannot be read: {error}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    let rows = read(&text).map_err(|faults| refused(file, &faults))?;
+    let text = std::fs::read(file).map_err(unreadable)?;
+    // What is no UTF-8 becomes a fault of its line.
+    let rows = read(&String::from_utf8_lossy(&text), usize::MAX).map_err(|faults| refused(file, &faults))?;
     let progress = Progress::of("Checking the accounts against those that are here");
     let judged = judge(installation, &rows, arguments.yes).await.map_err(|faults| refused(file, &faults))?;
     let mut passwords = arguments.passwords_out.as_deref().map(PasswordFile::create).transpose()?;
@@ -107,6 +109,11 @@ fn tell(made: &[Made], passwords: Option<&Path>, is_public: bool) {
     print::words(&format!("Accounts made: {}.", made.len()));
     if let Some(file) = passwords {
         print::words(&format!("Their app passwords are in {}, which only you can read.", file.display()));
+    } else if let Some(Made { enrolled, .. }) = made.first() {
+        print::words(&format!(
+            "They have no app password yet, without which no mail program can log in. For each, as for the first: {}",
+            command::create_password(&enrolled.account)
+        ));
     }
     let waiting: Vec<&Made> = made.iter().filter(|made| waits(&made.enrolled)).collect();
     if waiting.is_empty() {

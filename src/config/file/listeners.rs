@@ -111,6 +111,21 @@ fn judge_cleartext(
     ))
 }
 
+/// The warnings about loopback listeners without TLS behind a load balancer: whether clients used TLS up to it is the
+/// balancer's word, which it may not give.
+pub(super) fn unproven(files: &[ListenerFile]) -> impl Iterator<Item = String> {
+    let is_unproven = |file: &ListenerFile| {
+        file.security == Security::None && !file.proxy_protocol.is_empty() && !file.acknowledge_cleartext
+    };
+    files.iter().enumerate().filter(move |(_, file)| is_unproven(file)).map(|(index, _)| {
+        format!(
+            "listeners.{index}.security: \"none\" behind a load balancer takes passwords that may have crossed the network \
+             in clear: let TLS end here (security = \"tls\"), or let the balancer tell of TLS (HAProxy: \
+             send-proxy-v2-ssl); acknowledge_cleartext = true says that the balancer ends TLS for every client"
+        )
+    })
+}
+
 /// The certificate of the listeners.
 pub(super) fn tls(file: TlsFile, base: &Base) -> Result<Tls, Problem> {
     let own = match (file.certificate, file.key) {

@@ -9,6 +9,9 @@ const LONGEST: usize = 320;
 /// confuse a person.
 const NO_ADDRESS: &str = ";|<>()$`\"";
 
+/// What a reader puts in the place of bytes that are no UTF-8. No name has it: another name was meant.
+pub(in crate::control) const UNREAD: char = '\u{fffd}';
+
 /// Why a name cannot be new: a clause that follows the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameFault {
@@ -21,6 +24,9 @@ pub(crate) enum NameFault {
     /// Invisible characters.
     #[error("must have no control characters and no invisible ones")]
     Invisible,
+    /// A character that was lost on the way.
+    #[error("must not have the character U+FFFD, which stands for one that could not be read")]
+    Unread,
     /// A command would take the name for an option.
     #[error("must not begin with -, like an option of a command")]
     Dash,
@@ -77,6 +83,9 @@ fn fault_of_login_name(name: &str) -> Option<NameFault> {
     }
     if !name.chars().all(is_shown) {
         return Some(NameFault::Invisible);
+    }
+    if name.contains(UNREAD) {
+        return Some(NameFault::Unread);
     }
     name.starts_with('-').then_some(NameFault::Dash)
 }
@@ -164,6 +173,7 @@ mod tests {
             "bob\u{1b}[2J@corp.example",
             "bob\n@corp.example",
             "bob\u{202e}@corp.example",
+            "m\u{fffd}ller@corp.example",
             &"x".repeat(321),
         ] {
             assert!(fault_of_address(bad).is_some(), "{bad:?}");

@@ -9,7 +9,7 @@ use crate::config::Provider;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::keys;
-use crate::control::names::check_aliases;
+use crate::control::names::{Owners, check_aliases};
 use crate::secret::Secret;
 use crate::secret::bundle::{self, BundleKey};
 use crate::store::{Account, Grant};
@@ -68,7 +68,7 @@ impl Parcel {
 
     /// Whether its aliases may be stored here; `yes` allows other addresses.
     pub(crate) async fn check_aliases(&self, installation: &Installation, yes: bool) -> Result<(), Error> {
-        check_aliases(installation, &self.account, &self.aliases, yes).await
+        check_aliases(installation, &Owners::of(installation), &self.account, &self.aliases, yes).await
     }
 
     /// Opens a bundle that was sealed for this installation.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use sqlx::Row as _;
+use time::OffsetDateTime;
 
 use super::dialect::{Backend, JSON_NAMES, Row, Writing};
 use super::grants::{folded_owner, put_grant};
-use super::limits::LimitColumns;
+use super::limits::{LimitColumns, day_column, day_of_column};
 use super::links::end_links;
 use super::names::{find_account, put_name};
 use super::passwords::put_password;
@@ -18,6 +19,8 @@ use crate::store::{
     StoreError, fold,
 };
 
+// The rows of the list of accounts on the day $1. What the list says of the app passwords is one text, so that one look at
+// their index suffices for each account: how many there are, how many of them are in force, and the nearest last day.
 macro_rules! ROW {
     () => {
         concat!(
@@ -25,7 +28,9 @@ macro_rules! ROW {
             ACCOUNT_COLUMNS!(),
             ", ",
             GRANT_COLUMNS!(),
-            ", (SELECT count(*) FROM passwords p WHERE p.account_id = a.id) AS passwords, (SELECT ",
+            ", (SELECT count(*) || ' ' || count(*) FILTER (WHERE p.last_day IS NULL OR p.last_day >= $1) || ' ' \
+             || coalesce(min(p.last_day) FILTER (WHERE p.last_day >= $1), '') \
+             FROM passwords p WHERE p.account_id = a.id) AS passwords, (SELECT ",
             JSON_NAMES!("named.name"),
             " FROM (SELECT n.name FROM login_names n \
              WHERE n.account_id = a.id AND n.name <> a.name ORDER BY n.folded) AS named) AS aliases \
@@ -36,12 +41,22 @@ macro_rules! ROW {
 
 fn account_row(row: &Row) -> Result<AccountRow, StoreError> {
     let aliases = names(&row.try_get::<String, _>("aliases")?);
-    let passwords: i64 = row.try_get("passwords")?;
+    let passwords: String = row.try_get("passwords")?;
+    let mut passwords = passwords.split(' ');
+    let mut number = || passwords.next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    let (all, in_force) = (number(), number());
     Ok(AccountRow {
         account: Account { aliases, ..account(row)? },
         grant: grant(row)?,
-        passwords: usize::try_from(passwords).unwrap_or(0),
+        passwords: all,
+        in_force,
+        next_last_day: passwords.next().and_then(day_of_column),
     })
+}
+
+/// Today, for `ROW`.
+fn today() -> String {
+    day_column(OffsetDateTime::now_utc().date())
 }
 
 #[async_trait]
@@ -65,8 +80,9 @@ impl AccountStore for Backend {
     }
 
     async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError> {
-        let sql = concat!(ROW!(), " WHERE a.name > $1 ORDER BY a.name LIMIT $2");
+        let sql = concat!(ROW!(), " WHERE a.name > $2 ORDER BY a.name LIMIT $3");
         let rows = sqlx::query(sql)
+            .bind(today())
             .bind(after.unwrap_or(""))
             .bind(i64::from(limit))
             .fetch_all(&self.pool()?)
@@ -75,8 +91,8 @@ impl AccountStore for Backend {
     }
 
     async fn account_row(&self, account: &Id) -> Result<Option<AccountRow>, StoreError> {
-        let sql = concat!(ROW!(), " WHERE a.id = $1");
-        let row = sqlx::query(sql).bind(&account.0).fetch_optional(&self.pool()?).await?;
+        let sql = concat!(ROW!(), " WHERE a.id = $2");
+        let row = sqlx::query(sql).bind(today()).bind(&account.0).fetch_optional(&self.pool()?).await?;
         row.as_ref().map(account_row).transpose()
     }
 

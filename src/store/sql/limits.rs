@@ -37,6 +37,11 @@ pub(super) fn day_column(day: Date) -> String {
     day.format(&DAY).unwrap_or_else(|_| day.to_string())
 }
 
+/// The day of such a text.
+pub(super) fn day_of_column(text: &str) -> Option<Date> {
+    Date::parse(text, &DAY).ok()
+}
+
 /// The limits of an app password's row.
 pub(super) fn limits(row: &Row) -> Result<Limits, StoreError> {
     let column = |name: &str| row.try_get::<Option<String>, _>(name);
@@ -52,7 +57,7 @@ pub(super) fn limits(row: &Row) -> Result<Limits, StoreError> {
             .map(|network| network.parse().map_err(|_| unreadable(network)))
             .collect::<Result<_, _>>()?,
         last_day: match last_day {
-            Some(day) => Some(Date::parse(&day, &DAY).map_err(|_| unreadable(&day))?),
+            Some(day) => Some(day_of_column(&day).ok_or_else(|| unreadable(&day))?),
             None => None,
         },
     })

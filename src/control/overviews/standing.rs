@@ -1,0 +1,145 @@
+//! How an account stands, as the list and the account's page show it, and how urgent that is.
+//!
+//! The state of an account in JSON is that of its grant and its mailbox alone. A person who looks at the page wants to know
+//! more: an account without a password in force opens for no mail program, however good its grant is, and one whose
+//! messages are refused after the login is of no use for sending. Invariant: an account has one standing, and its urgency
+//! follows from that standing and from the ends that are known.
+
+use time::{Duration, OffsetDateTime};
+
+use crate::control::grants::{Overview, State};
+use crate::store::GrantState;
+use crate::trouble::{CauseKind, Cure};
+
+/// A certain end within this time is shown beside what needs a person: time to reach the person who has to act.
+pub(crate) const SOON: Duration = Duration::days(14);
+
+/// How an account stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Mail programs get in, as far as is known.
+    Works,
+    /// A person has to consent.
+    NeedsAuthorization,
+    /// An administrator of the provider's side has to act.
+    WaitingForAdministrator,
+    /// The mail server refuses the mailbox although the token is fresh, and no configuration mends that.
+    Refused,
+    /// A key of the configuration has to change.
+    Misconfigured,
+    /// It has no app password in force, and no device uses it without one.
+    NoPassword,
+    /// The provider refused something after a login.
+    RefusedAfterLogin,
+    /// The provider does not answer, and is asked again.
+    Retrying,
+    /// Every login is refused.
+    Disabled,
+}
+
+impl Standing {
+    /// All of them, in the order of a filter.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Works,
+        Self::NeedsAuthorization,
+        Self::WaitingForAdministrator,
+        Self::Refused,
+        Self::Misconfigured,
+        Self::NoPassword,
+        Self::RefusedAfterLogin,
+        Self::Retrying,
+        Self::Disabled,
+    ];
+
+    /// The word in addresses of the page; that of the state in JSON where the two are the same.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Works => GrantState::Ok.name(),
+            Self::NeedsAuthorization => GrantState::NeedsAuthorization.name(),
+            Self::WaitingForAdministrator => GrantState::WaitingForAdministrator.name(),
+            Self::Misconfigured => GrantState::Misconfigured.name(),
+            Self::Refused => "refused",
+            Self::NoPassword => "no_password",
+            Self::RefusedAfterLogin => "refused_after_login",
+            Self::Retrying => GrantState::Retrying.name(),
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// How the account stands.
+    pub(crate) fn of(overview: &Overview) -> Self {
+        match overview.state {
+            State::Disabled => Self::Disabled,
+            State::Of(GrantState::NeedsAuthorization) => Self::NeedsAuthorization,
+            State::Of(GrantState::WaitingForAdministrator) => Self::WaitingForAdministrator,
+            State::Of(GrantState::Misconfigured) if is_for_configuration(overview) => Self::Misconfigured,
+            State::Of(GrantState::Misconfigured) => Self::Refused,
+            State::Of(GrantState::Ok | GrantState::Retrying) if overview.keys.open_for_none() => {
+                Self::NoPassword
+            }
+            State::Of(GrantState::Ok | GrantState::Retrying) if overview.account.refusal.is_some() => {
+                Self::RefusedAfterLogin
+            }
+            State::Of(GrantState::Ok) => Self::Works,
+            State::Of(GrantState::Retrying) => Self::Retrying,
+        }
+    }
+}
+
+/// Whether a key of the configuration mends the account. A mail server that refuses a mailbox is in the same state, and
+/// there a person at the provider has to act.
+fn is_for_configuration(overview: &Overview) -> bool {
+    overview.trouble.as_ref().is_none_or(|trouble| {
+        let by_cure = matches!(trouble.cure, Cure::Configure { .. });
+        by_cure
+            || matches!(
+                trouble.cause.kind,
+                CauseKind::ClientRefused | CauseKind::ProviderUnknown | CauseKind::Recorded
+            )
+    })
+}
+
+/// The urgency of an account, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// A person signs in, or an administrator of the provider's side acts.
+    NeedsPerson,
+    /// A key of the configuration mends it, often of many accounts at once; so these come after the others.
+    Misconfigured,
+    /// A new app password mends it.
+    NoPassword,
+    /// Mail programs log in, and are refused something afterwards.
+    RefusedAfterLogin,
+    /// The grant, or an app password, certainly ends within [`SOON`].
+    EndsSoon,
+    None,
+}
+
+impl Urgency {
+    /// Whether it is counted among the accounts that need a person.
+    pub(super) fn needs_person(self) -> bool {
+        matches!(self, Self::NeedsPerson | Self::Misconfigured)
+    }
+
+    /// Whether something is wrong now.
+    pub(super) fn is_wrong(self) -> bool {
+        self < Self::EndsSoon
+    }
+
+    pub(super) fn of(overview: &Overview, now: OffsetDateTime) -> Self {
+        match Standing::of(overview) {
+            Standing::NeedsAuthorization | Standing::WaitingForAdministrator | Standing::Refused => {
+                Self::NeedsPerson
+            }
+            Standing::Misconfigured => Self::Misconfigured,
+            Standing::NoPassword => Self::NoPassword,
+            Standing::RefusedAfterLogin => Self::RefusedAfterLogin,
+            Standing::Works | Standing::Retrying | Standing::Disabled => {
+                match overview.ends_alone_by(now.saturating_add(SOON)) {
+                    true => Self::EndsSoon,
+                    false => Self::None,
+                }
+            }
+        }
+    }
+}
