@@ -2,9 +2,8 @@
 //!
 //! A trace shows words of a fixed list (commands, kinds of replies), an IMAP tag beside such a word, and counts of
 //! bytes. Up to the login it also shows a server's lines in full, without challenges and links. Passwords and mail
-//! cannot appear: arguments of commands, lines of an AUTHENTICATE or AUTH exchange, and everything outside the
-//! list, such as a message, are only counted. If the scribe does not know whether a line is a command, as in a
-//! session that it joined later, it shows no tags either.
+//! cannot appear: arguments of commands, lines of a sign-in, and everything outside the list are only counted. A scribe
+//! that joined a session later, and so does not know whether a line is a command, shows no tags.
 
 mod lines;
 
