@@ -16,7 +16,6 @@ use self::error::ApiTokenError;
 use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
-use super::marks;
 use super::misses::{Judged, Lookups};
 use super::passwords::check_name;
 use crate::secret::marks::Marks;
@@ -44,7 +43,7 @@ pub(crate) async fn create(
     if installation.store.api_tokens().await?.len() >= MOST {
         return Err(ApiTokenError::TooMany { most: MOST }.into());
     }
-    let token = marks::of(installation).await?.token(MARKED_FOR);
+    let token = installation.marks().await?.token(MARKED_FOR);
     let token = Secret::new(format!("{BEGINNING}{}", token.expose()));
     let row = ApiToken {
         name: name.to_owned(),

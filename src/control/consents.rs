@@ -13,6 +13,7 @@
 
 mod redirect;
 mod table;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use self::redirect::{Way, way};
-use self::table::{Kept, Record, TRIES, id_of};
+use self::table::{Kept, Record, TRIES};
+use self::tokens::id_of;
 use super::authorize::{
     self, Answer, AuthorizeRequest, Authorized, Consent, ConsentWay, Pending, Plan, Todo,
 };
@@ -271,7 +273,7 @@ impl Consents {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::control::{actors, marks};
+    use crate::control::actors;
 
     const ORIGIN: &str = "https://proxy.corp.example";
 
@@ -305,7 +307,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let installation = installation(directory.path()).await;
         let with = |_: Actor| copy_of(&installation);
-        let marks = Arc::new(marks::of(&installation).await.unwrap());
+        let marks = Arc::new(installation.marks().await.unwrap());
         let (began, consents) = (
             Arc::new(Consents::new(&installation, marks.clone())),
             Arc::new(Consents::new(&installation, marks)),

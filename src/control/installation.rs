@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::actors;
 use super::error::Error;
 use super::keys::error::KeysError;
-use super::marks;
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
 use crate::config::Config;
@@ -132,7 +131,7 @@ impl Installation {
     pub(crate) async fn sign_in_link(&self, name: &str) -> Result<Option<Secret>, Error> {
         let base = Base::configured(&self.config.admin);
         let links = Links::new(self.store.clone(), self.sealer.clone(), base);
-        self.shown_link(name, &links.with_marks(Arc::new(marks::of(self).await?))).await
+        self.shown_link(name, &links.with_marks(Arc::new(self.marks().await?))).await
     }
 
     /// Like [`Installation::sign_in_link`], with these `links`.

@@ -14,16 +14,18 @@ const KEY: &str = "token_marks";
 /// What the mark of an answer's `state` is made for.
 pub(crate) const STATE: &str = "state";
 
-/// The marks of this installation.
-pub(crate) async fn of(installation: &Installation) -> Result<Marks, Error> {
-    let settings = installation.store.sealed_settings().await?;
-    let sealed = match settings.into_iter().find(|setting| setting.key == KEY) {
-        Some(setting) => setting.value,
-        None => make(installation).await?,
-    };
-    let not_opened =
-        |error| Error::NotSealedHere { what: "the key of the marks in tokens".to_owned(), error };
-    Ok(Marks::new(&installation.sealer.open(KEY, &sealed).map_err(not_opened)?))
+impl Installation {
+    /// The marks in the tokens of this installation.
+    pub(crate) async fn marks(&self) -> Result<Marks, Error> {
+        let settings = self.store.sealed_settings().await?;
+        let sealed = match settings.into_iter().find(|setting| setting.key == KEY) {
+            Some(setting) => setting.value,
+            None => make(self).await?,
+        };
+        let not_opened =
+            |error| Error::NotSealedHere { what: "the key of the marks in tokens".to_owned(), error };
+        Ok(Marks::new(&self.sealer.open(KEY, &sealed).map_err(not_opened)?))
+    }
 }
 
 /// Of several processes that make a key at once, the first one's counts.

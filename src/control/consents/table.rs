@@ -14,7 +14,6 @@ use crate::control::answers::{Away, Onwards};
 use crate::control::authorize::{Authorized, FrozenConsent};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
-use crate::control::marks;
 use crate::control::misses::{Judged, Lookups};
 use crate::oauth::RedirectError;
 use crate::secret::marks::Marks;
@@ -113,7 +112,7 @@ pub(crate) struct Consents {
     /// Each consent that is being finished here holds a receiver.
     pub(super) busy: watch::Sender<()>,
     pub(super) listeners: Listeners,
-    marks: Arc<Marks>,
+    pub(super) marks: Arc<Marks>,
     lookups: Lookups,
 }
 
@@ -159,14 +158,6 @@ impl Consents {
             let consents = self.clone();
             Box::pin(async move { consents.place_of(&state).await.map_err(|_| Away) })
         })
-    }
-
-    /// Where a browser takes the answer with this `state`: an address on the page where its consent began, which may be
-    /// another instance's.
-    pub(crate) async fn place_of(&self, state: &str) -> Result<Option<String>, NotTaken> {
-        let found = self.of_state(&id_of(state), state).await?;
-        let Some(Kept { record, .. }) = found else { return Ok(None) };
-        Ok(record.waiting.is_some().then(|| format!("{}{ANSWER}", record.origin)))
     }
 
     pub(super) async fn look(&self, id: &str, key: Option<&Secret>) -> Result<View, NotTaken> {
@@ -231,24 +222,9 @@ impl Consents {
         Ok(self.store.keep_shortly(&value, now).await?)
     }
 
-    /// The key of the browser that begins the consent called `id`.
-    pub(super) fn new_key(&self, id: &str) -> Secret {
-        self.marks.token(&key_kind(id))
-    }
-
-    /// The consent called `id`, which is that of an answer with this `state`.
-    pub(super) async fn of_state(&self, id: &str, state: &str) -> Result<Option<Kept>, NotTaken> {
-        self.load(id, self.marks.knows(marks::STATE, state)).await
-    }
-
-    /// The consent called `id`, for a browser with this `key`, which the caller judges.
-    pub(super) async fn of_key(&self, id: &str, key: &Secret) -> Result<Option<Kept>, NotTaken> {
-        self.load(id, self.marks.knows(&key_kind(id), key.expose())).await
-    }
-
     /// The consent called `id`, if its time is not over. `is_marked` says whether the request shows a token that was
     /// made for it.
-    async fn load(&self, id: &str, is_marked: bool) -> Result<Option<Kept>, NotTaken> {
+    pub(super) async fn load(&self, id: &str, is_marked: bool) -> Result<Option<Kept>, NotTaken> {
         let key = ShortLived::key_of(id);
         match self.lookups.judge(&key, is_marked) {
             Judged::Look => {}
@@ -299,18 +275,6 @@ impl Record {
             .is_some_and(|key| same_bytes(ShortLived::key_of(key.expose()).as_bytes(), self.key.as_bytes()));
         if is_right { Ok(()) } else { Err(NotTaken::OtherBrowser) }
     }
-}
-
-/// The id of the consent whose answer has this `state`, so that any instance finds it; the id does not tell the `state`.
-pub(super) fn id_of(state: &str) -> String {
-    let mut id = ShortLived::key_of(&format!("consent {state}"));
-    id.truncate(22);
-    id
-}
-
-/// What the mark of a browser's key for the consent called `id` is made for.
-fn key_kind(id: &str) -> String {
-    format!("consent {id}")
 }
 
 #[cfg(test)]

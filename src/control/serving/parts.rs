@@ -19,7 +19,6 @@ use crate::control::certs;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::keys;
-use crate::control::marks;
 use crate::control::providers::Legs;
 use crate::control::watching::Watcher;
 use crate::events::Teller;
@@ -73,7 +72,7 @@ impl Kept {
             metrics,
             store: store.clone(),
             sealer: sealer.clone(),
-            marks: Arc::new(marks::of(installation).await?),
+            marks: Arc::new(installation.marks().await?),
             page,
         })
     }
