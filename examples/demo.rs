@@ -90,8 +90,8 @@ fn proxy(config: &Path) -> Result<Command, Box<dyn Error>> {
     Ok(command)
 }
 
-/// Runs `authorize`, with a person at the browser who consents. Its words are for a person who opens an address, which is
-/// this program here, so it is quiet.
+/// Runs `authorize`, with a person at the browser who consents. Its messages ask a person to open an address. Here this
+/// program does that, so the messages are not shown.
 async fn authorize(config: &Path, sandbox: &Sandbox) -> Result<Value, Box<dyn Error>> {
     let mut command = proxy(config)?;
     command.args(["--quiet", "authorize", ACCOUNT, "--no-browser", "--json"]).stdout(Stdio::piped());

@@ -48,6 +48,7 @@ pub use crate::store::{
 pub use devices::{DeviceBar, DeviceLogin, DeviceVerdict};
 pub use find::{Found, find};
 pub use gate::{Gates, HeldHere, UpstreamPermit};
+pub(crate) use origin::{client, network};
 pub use password::{PasswordError, Passwords, generate_password};
 pub use sessions::{SessionGuard, Sessions};
 pub use together::machine;

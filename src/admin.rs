@@ -12,6 +12,7 @@ mod desk;
 mod entrance;
 mod follow;
 mod guard;
+mod once;
 mod page;
 mod reloading;
 mod said;

@@ -41,6 +41,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::failure::{Done, Failure};
@@ -135,7 +136,10 @@ pub fn main() -> ExitCode {
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::logging::report_panics();
     harden();
-    let Cli { config, log, verbose, quiet, command } = Cli::parse_from(words);
+    let Cli { config, log, verbose, quiet, command } = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => suggesting_one(error).exit(),
+    };
     if quiet {
         print::be_quiet();
     }
@@ -174,6 +178,17 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// The same error with only the nearest of the commands that may have been meant: clap puts it last, behind others
+/// that merely have some letters of it.
+fn suggesting_one(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::Strings(suggested)) = error.get(ContextKind::SuggestedSubcommand)
+        && let Some(nearest) = suggested.last().cloned()
+    {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![nearest]));
+    }
+    error
 }
 
 /// Protects this process's memory (tokens, keys, passwords) from other programs of the same user and from core

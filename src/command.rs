@@ -125,6 +125,11 @@ pub fn setup(account: &str) -> String {
     format!("imap-oauth-proxy setup {} --for thunderbird|apple|outlook|text", quoted(account))
 }
 
+/// Fetches a new access token for `account`.
+pub fn refresh(account: &str) -> String {
+    format!("imap-oauth-proxy tokens refresh {}", quoted(account))
+}
+
 /// Tests every step to the mail of every account.
 pub const CHECK_ALL: &str = "imap-oauth-proxy check";
 

@@ -32,12 +32,15 @@ use std::sync::Arc;
 
 pub use access::{Access, Device};
 pub use admin::{Admin, AdminAddress};
-pub use error::{ConfigError, ConfigHint};
-pub use files::{default_file, default_files};
+pub use error::{ConfigError, ConfigHint, nearest_name};
+pub use files::{default_file, default_files, new_default_file};
 pub use mask::masked;
 pub use network::{NetworkProxy, ProxyKind};
 pub use place::{is_loopback, network, overlap};
-pub(crate) use preset::{at as preset_at, domains as preset_domains, hosts as preset_hosts};
+pub(crate) use preset::{
+    at as preset_at, domains as preset_domains, family as preset_family, hosts as preset_hosts,
+    takes_device as preset_takes_device,
+};
 pub use provider::{AppGrant, AssertionAlgorithm, ClientAuthentication, Provider, Quirks};
 pub use service::{Endpoint, Names, Service, UpstreamSecurity};
 pub use storage::{PostgresPlace, StoreSettings};

@@ -50,6 +50,7 @@ use crate::upstream::{self, Upstream};
 use crate::wire::Wire;
 
 pub use admit::device_trouble;
+pub use farewell::refuse_cleartext;
 pub use live::{Live, LiveSession, Moved};
 pub use places::{ConnectionPermit, Full, Places};
 pub use reason::Reason;

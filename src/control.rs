@@ -22,6 +22,7 @@ pub(crate) mod import;
 mod installation;
 pub(crate) mod keys;
 pub(crate) mod limits;
+pub(crate) mod marks;
 pub(crate) mod misses;
 mod names;
 pub(crate) mod overviews;

@@ -10,13 +10,12 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 use crate::config::{Admin, AdminAddress};
-use crate::secret::{Sealer, Secret, random_bytes};
+use crate::secret::marks::{Marks, is_word, random_word};
+use crate::secret::{Sealer, Secret, sha256};
 use crate::store::{Id, Linked, SignInLink, Store, StoreError, fold};
 
-/// The letters of a token, which a double click selects as one word: five bits each.
-const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-/// 130 random bits.
-const TOKEN_LENGTH: usize = 26;
+/// What the marks of tokens are made for.
+const MARKED_FOR: &str = "link";
 /// The path of a link's page, before its token.
 pub const PATH: &str = "/again/";
 /// A link is good for a week after it was made, because mail may be read after a holiday.
@@ -66,12 +65,18 @@ pub struct Links {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     base: Option<Base>,
+    marks: Option<Arc<Marks>>,
 }
 
 impl Links {
     /// Links that begin with `base`; with `None` there are none.
     pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, base: Option<Base>) -> Self {
-        Self { store, sealer, base }
+        Self { store, sealer, base, marks: None }
+    }
+
+    /// The same, whose new tokens have marks.
+    pub fn with_marks(self, marks: Arc<Marks>) -> Self {
+        Self { marks: Some(marks), ..self }
     }
 
     /// Whether a client at `from` can open links.
@@ -115,7 +120,7 @@ impl Links {
         {
             return Ok(Some(token));
         }
-        let token = new_token();
+        let token = self.marks.as_ref().map_or_else(random_word, |marks| marks.word(MARKED_FOR));
         // The keys may have been rotated since this process last read them.
         self.sealer.refresh();
         let Ok(sealed) = self.sealer.seal(&context, token.expose().as_bytes()) else { return Ok(None) };
@@ -151,6 +156,26 @@ pub enum Dead {
     UsedUp,
 }
 
+/// What is known of a token before the store is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// It is no token of a link.
+    Other,
+    /// It may be one of before the marks.
+    Unmarked,
+    /// It was made for a link of this installation.
+    Marked,
+}
+
+/// What `token` is by its form.
+pub fn form(marks: &Marks, token: &str) -> Form {
+    match (is_word(token), marks.knows_word(MARKED_FOR, token)) {
+        (false, _) => Form::Other,
+        (true, false) => Form::Unmarked,
+        (true, true) => Form::Marked,
+    }
+}
+
 /// The account that the link with this `token` belongs to. Every token costs one search, known or not.
 pub async fn find(
     store: &dyn Store,
@@ -181,15 +206,9 @@ pub async fn begin(
     Ok(if counted { Ok(account) } else { Err(Dead::UsedUp) })
 }
 
-fn new_token() -> Secret {
-    let random = random_bytes::<TOKEN_LENGTH>();
-    let letters = random.iter().filter_map(|byte| LETTERS.get(usize::from(byte & 31)));
-    Secret::new(letters.map(|&letter| char::from(letter)).collect::<String>())
-}
-
 /// A token is random, so a plain hash hides it.
 fn hash(token: &str) -> Vec<u8> {
-    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes()).as_ref().to_vec()
+    sha256(token.as_bytes()).to_vec()
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ use self::shape::Shape;
 /// Warnings of all crates, and this crate's info lines.
 const DEFAULT_FILTER: &str = "warn,imap_oauth_proxy=info";
 
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Characters of a panic's message that are logged.
 const PANIC_TEXT: usize = 200;
 
@@ -39,7 +41,10 @@ impl Settings {
     /// JSON object.
     pub fn new(json: bool, filter: Option<&str>) -> Result<Self, LogFilterError> {
         let filter = match filter {
-            Some(text) => quiet_dependencies(text),
+            Some(text) => {
+                judge(text)?;
+                quiet_dependencies(text)
+            }
             None => DEFAULT_FILTER.to_owned(),
         };
         let filter = filter.parse().map_err(|error| LogFilterError(format!("{error}")))?;
@@ -107,6 +112,30 @@ pub fn flush() {
     queue::flush();
 }
 
+/// Refuses what would count as the name of a target, and so switch all other lines off: a misspelt level, and a level
+/// or a target that is empty.
+fn judge(filter: &str) -> Result<(), LogFilterError> {
+    // A filter by span has an empty target where it stands alone.
+    let is_by_span = filter.contains('[');
+    for part in without_spans(filter).split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let wrong = match part.split_once('=') {
+            None if is_level(part) => continue,
+            None => format!("{part:?} is no level"),
+            Some((target, _)) if target.trim().is_empty() && !is_by_span => {
+                format!("{part:?} has no target before =")
+            }
+            Some((_, level)) if is_level(level.trim()) => continue,
+            Some((_, level)) => format!("{:?} is no level", level.trim()),
+        };
+        return Err(LogFilterError(wrong));
+    }
+    Ok(())
+}
+
+fn is_level(text: &str) -> bool {
+    LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text))
+}
+
 /// Limits dependencies that print payloads at their finest levels: a trace of HTTP would show tokens, and a
 /// trace of SQL sealed ones.
 fn quiet_dependencies(filter: &str) -> String {
@@ -143,7 +172,8 @@ fn without_spans(filter: &str) -> String {
 /// The text is no valid filter.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "--log or log.filter is not a filter: {0}; write a level such as \"debug\", or \"imap_oauth_proxy=debug,warn\""
+    "--log or log.filter is not a filter: {0}; write a level such as \"debug\", or \"imap_oauth_proxy=debug,warn\"; the levels are {levels}",
+    levels = LEVELS.join(", ")
 )]
 pub struct LogFilterError(String);
 
@@ -168,9 +198,20 @@ mod tests {
             let filter = Settings::new(false, Some(old)).ok().unwrap().filter;
             assert!(filter.would_enable("imap_oauth_proxy::relay", &tracing::Level::DEBUG), "{old}");
         }
-        for bad in ["loud=very", "a=b=c"] {
+        // A bare word would be a target, and nothing else would be logged.
+        for (bad, said) in [
+            ("loud=very", "\"very\" is no level"),
+            ("a=b=c", "\"b=c\" is no level"),
+            ("debugg", "\"debugg\" is no level"),
+            ("imap_oauth_proxy", "\"imap_oauth_proxy\" is no level"),
+            ("info,waarn", "\"waarn\" is no level"),
+            ("=,=", "\"=\" has no target before ="),
+            ("=debug", "\"=debug\" has no target before ="),
+            ("a=", "\"\" is no level"),
+        ] {
             let error = Settings::new(false, Some(bad)).err().unwrap().to_string();
-            assert!(error.contains("write a level such as"), "{bad}: {error}");
+            assert!(error.contains(said) && error.contains("write a level such as"), "{bad}: {error}");
+            assert!(error.ends_with("the levels are off, error, warn, info, debug, trace"), "{error}");
         }
     }
 

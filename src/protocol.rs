@@ -16,6 +16,7 @@ pub mod imap;
 mod limits;
 mod line;
 mod meter;
+mod not_listed;
 pub mod pop3;
 mod promises;
 mod refusal;
@@ -39,8 +40,9 @@ pub use door::Door;
 pub use end::DialogueEnd;
 pub(crate) use end::is_hang_up;
 pub use limits::{Channel, Limits};
+pub use not_listed::NotListed;
 pub use promises::Promises;
-pub use refusal::{Advice, Answers, MendedBy, NotListed, Refusal, Said};
+pub use refusal::{Advice, Answers, MendedBy, Refusal, Said};
 pub use session::{LastWord, Overheard, Tail, Watch};
 pub use trace::{Scribe, Speaker, Vocabulary};
 

@@ -410,7 +410,7 @@ mod tests {
         provider.write_all(&data).await.unwrap();
         tokio::select! {
             biased;
-            _ = relay.run(never.as_mut()) => unreachable!("nobody has closed"),
+            _ = relay.run(never.as_mut()) => unreachable!("neither side has closed"),
             () = std::future::ready(()) => {}
         }
         assert_eq!(relay.down.bytes, SCRATCH as u64);

@@ -11,6 +11,7 @@
 mod access;
 pub mod bundle;
 mod key;
+pub mod marks;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,6 +74,13 @@ pub fn same_bytes(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
+/// The SHA-256 digest of `bytes`.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    digest
+}
+
 /// `N` bytes from the operating system's generator.
 ///
 /// # Panics
@@ -117,8 +125,7 @@ impl RingKey {
     fn new(key: &Key) -> Self {
         let mut text = Zeroizing::new(b"imap-oauth-proxy key ".to_vec());
         text.extend_from_slice(&**key);
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &text);
-        let print = digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let print = sha256(&text).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         Self { cipher: XChaCha20Poly1305::new((&**key).into()), print }
     }
 }

@@ -11,7 +11,7 @@ mod successor;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -120,7 +120,16 @@ pub async fn serve(
     let admission = Arc::new(Admission::new(&proxy.load()));
     let open = |bound| {
         let (proxy, admission, shutdown) = (proxy.clone(), admission.clone(), shutdown.clone());
-        start(&doors, Arc::new(Listening { bound, proxy, admission, shutdown }))
+        start(
+            &doors,
+            Arc::new(Listening {
+                bound,
+                proxy,
+                admission,
+                shutdown,
+                named_no_client: AtomicBool::new(false),
+            }),
+        )
     };
     let loops: Vec<_> = bound.into_iter().map(open).collect();
     for accepting in loops {
@@ -135,6 +144,8 @@ struct Listening {
     proxy: Arc<ArcSwap<Proxy>>,
     admission: Arc<Admission>,
     shutdown: Shutdown,
+    /// A balancer that names no client for bytes which it passes on was named in the log.
+    named_no_client: AtomicBool,
 }
 
 /// Starts accepting. Here a door gets the type of its protocol.
@@ -148,7 +159,7 @@ fn start(doors: &Supervisor, listening: Arc<Listening>) -> JoinHandle<()> {
 }
 
 async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
-    let Listening { bound, proxy, admission, shutdown } = &*listening;
+    let Listening { bound, proxy, admission, shutdown, .. } = &*listening;
     let stopping = shutdown.begun();
     tokio::pin!(stopping);
     loop {
@@ -166,8 +177,14 @@ async fn accept<P: Protocol + 'static>(listening: Arc<Listening>) {
                 continue;
             }
         };
-        let arrival =
-            Arrival { listening: listening.clone(), proxy: proxy.load_full(), tcp, peer, via: None };
+        let arrival = Arrival {
+            listening: listening.clone(),
+            proxy: proxy.load_full(),
+            tcp,
+            peer,
+            via: None,
+            tls: None,
+        };
         match arrival.access().is_balancer(peer.ip()) {
             true => arrival.after_header::<P>(),
             false => {
@@ -268,7 +285,7 @@ fn bind_reason(error: &io::Error) -> String {
             "another program has the port; stop it, or choose another in [[listeners]]".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need privileges; choose one above in [[listeners]]".to_owned()
+            "ports below 1024 need privileges (in a unit: AmbientCapabilities=CAP_NET_BIND_SERVICE); or choose one above in [[listeners]]".to_owned()
         }
         io::ErrorKind::AddrNotAvailable => {
             "this machine does not have that address; correct it in [[listeners]]".to_owned()

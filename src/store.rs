@@ -191,10 +191,10 @@ pub enum StoreError {
 /// The first words of the database's error if the store was moved while a process had it open.
 const WAS_MOVED: &str = "the store was moved to ";
 
-/// The first characters of PostgreSQL's codes for troubles that pass: an operator's act or a deadline, a lost
-/// connection, a standby, no more room or connections, a deadlock, a transaction or a lock that took too long, a disk
-/// that failed.
-const AWAY: [&str; 8] = ["57", "08", "25006", "53", "40", "25P03", "55P03", "58"];
+/// The first characters of PostgreSQL's codes for troubles that pass after a good start: an operator's act or a deadline,
+/// a lost connection, a standby, no more room or connections, a deadlock, a transaction or a lock that took too long, a
+/// disk that failed, a password or a database that was changed under the program.
+const AWAY: [&str; 10] = ["57", "08", "25006", "53", "40", "25P03", "55P03", "58", "28", "3D"];
 
 /// Whether the connection failed, and not the statement. SQLite gives no such errors.
 fn is_lost(error: &sqlx::Error) -> bool {
@@ -228,6 +228,8 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// The key under which the answer to the sign-in with this `state` is stored; `state` itself is not stored.
 pub fn answer_key(state: &str) -> String {
     use base64::Engine as _;
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes());
-    format!("answer/{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest))
+    format!(
+        "answer/{}",
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(crate::secret::sha256(state.as_bytes()))
+    )
 }

@@ -1,5 +1,6 @@
 //! Makes outside text safe to show: on a terminal, in a command to copy, in a log line.
 
+use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 /// `text` without characters that move the cursor, colour, hide or reorder text; line breaks stay.
@@ -16,6 +17,12 @@ pub fn one_line(text: &str) -> String {
 pub fn utc(at: OffsetDateTime) -> String {
     let at = at.to_offset(UtcOffset::UTC);
     format!("{} {:02}:{:02}:{:02} UTC", at.date(), at.hour(), at.minute(), at.second())
+}
+
+/// A time as RFC 3339 in UTC, in whole seconds: `2026-11-24T08:52:30Z`.
+pub fn rfc3339(at: OffsetDateTime) -> String {
+    let at = at.to_offset(UtcOffset::UTC);
+    at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default()
 }
 
 /// Whether a character may be shown: it is no control character, is visible, and does not change the text's

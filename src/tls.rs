@@ -14,6 +14,7 @@ mod acceptor;
 mod authority;
 mod connect_error;
 mod connector;
+mod failure;
 mod handshake;
 mod identity;
 mod leaf;

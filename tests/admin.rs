@@ -16,7 +16,7 @@ async fn security_row_46_the_page_opens_by_the_commands_address_once() {
     let mut browser = Browser::new(&serving);
     browser.get("/").await.has("imap-oauth-proxy admin").lacks("Sign out");
     let path = entrance(&site).await;
-    // A look changes nothing, by whichever program.
+    // Reading a page changes nothing, with any program.
     for method in ["GET", "HEAD", "GET"] {
         let answer = browser.send(method, &path, "", "").await;
         assert!(answer.status == 200 && answer.header("set-cookie").is_empty(), "{answer:?}");
@@ -33,7 +33,7 @@ async fn security_row_46_the_page_opens_by_the_commands_address_once() {
     browser.send("GET", &path, "", "").await.has("imap-oauth-proxy admin");
     browser.cookie = cookie.split(';').next().map(str::to_owned);
     browser.get("/").await.has("Sign out").has("<h1>");
-    // Several people at once, and each leaves alone.
+    // Several people have sessions at once; one who leaves ends only the own session.
     let mut other = Browser::enter(&site, &serving).await;
     assert_eq!(browser.submit("/leave", &[]).await.status, 303);
     browser.get("/").await.lacks("Sign out");
@@ -114,7 +114,7 @@ async fn security_row_46_a_post_of_another_page_is_refused() {
         browser.send("POST", "/leave", lines, form).await.has("nothing was done");
     }
     browser.get("/").await.has("Sign out");
-    // As a browser sends it that hides the origin.
+    // As a browser sends it that hides the origin of a form.
     let lines = "Origin: null\r\nSec-Fetch-Site: same-origin\r\n";
     assert_eq!(browser.send("POST", "/leave", lines, &form).await.status, 303);
     serving.stop().await;
@@ -213,7 +213,7 @@ async fn security_row_46_a_socket_serves_a_web_server_of_ones_own() {
     assert!(ran.code == 1 && ran.error().contains("admin.address unix:"), "{ran:?}");
     serving.stop().await;
     assert!(!socket.exists());
-    // What a killed process has left is no hindrance.
+    // The socket file of a killed process does not stop the next one.
     site.serve().await.kill().await;
     assert!(socket.exists());
     site.serve().await.stop().await;
@@ -293,7 +293,7 @@ async fn security_row_46_large_bodies_are_read_a_few_at_a_time() {
     serving.stop().await;
 }
 
-/// Makes each statement on the table of sessions fail, as where the database is away.
+/// Makes each statement on the table of sessions fail, as if the database were away.
 async fn is_away(site: &Site) {
     site.tamper("ALTER TABLE short_lived RENAME TO away", &[]).await;
 }
@@ -391,5 +391,54 @@ async fn security_row_23_a_password_that_is_shown_once_is_in_no_backup_and_does_
         }
     })
     .await;
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_what_is_too_large_is_a_page_with_a_sentence_and_the_headers() {
+    let (site, serving) = site().await;
+    let browser = Browser::enter(&site, &serving).await;
+    for (path, kind) in [("/add", "text/html"), ("/api/v1/accounts", "application/json")] {
+        let mut stream = TcpStream::connect(&browser.address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n",
+            browser.address,
+            8 * 1024 * 1024
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // A little more than the bound: the server reads no further.
+        let mut sent = stream.write_all(&vec![b'x'; 1024 * 1024 + 1]).await;
+        sent = sent.and(stream.flush().await);
+        let mut answer = Vec::new();
+        let read = within("an answer", stream.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{path} {sent:?} {read:?}: {answer}");
+        for part in ["content-security-policy: ", "x-content-type-options: nosniff", kind] {
+            assert!(answer.contains(part), "{path} {part}: {answer}");
+        }
+        let sentence = if path == "/add" { "larger than 1 MiB" } else { "\"too_large\"" };
+        assert!(answer.contains(sentence), "{path}: {answer}");
+    }
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_46_a_browser_that_enters_again_leaves_no_session_behind() {
+    let (site, serving) = site().await;
+    let before = Browser::enter(&site, &serving).await;
+    let other = Browser::enter(&site, &serving).await;
+    let path = entrance(&site).await;
+    let from_here = format!("Origin: http://{}\r\n", before.address);
+    let entered = before.send("POST", &path, &from_here, "").await;
+    assert_eq!(entered.status, 303, "{entered:?}");
+    let cookie = entered.header("set-cookie").split(';').next().unwrap().to_owned();
+    let mut after = Browser { cookie: Some(cookie), ..before.clone() };
+    after.get("/").await.has("Sign out");
+    assert_eq!(
+        before.send("GET", "/sessions", "", "").await.status,
+        403,
+        "its cookie opens nothing any more"
+    );
+    assert_eq!(other.send("GET", "/sessions", "", "").await.status, 200, "other browsers keep theirs");
     serving.stop().await;
 }

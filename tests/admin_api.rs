@@ -1,4 +1,4 @@
-//! The API: who may ask what, what it answers and does, and that its description is true. Every answer is held against
+//! The API: permissions, answers and effects of each request. Every answer is checked against its description,
 //! src/admin/api/openapi.json.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
@@ -140,7 +140,50 @@ async fn security_row_23_without_a_right_nothing_is_read_or_done() {
         assert_eq!(without_token.send("GET", "/accounts", &line, "").await.status, 401, "{line}");
     }
     assert_eq!(without_token.send("GET", &format!("/accounts?token={token}"), "", "").await.status, 401);
+    // A password that a web server in front asks for is no token, and stands in the way of none.
+    let basic = "Authorization: Basic YWxpY2U6c2VjcmV0\r\n";
+    assert_eq!(reader.send("GET", "/accounts", basic, "").await.status, 200);
+    let mut browser = Browser::enter(&site, &serving).await;
+    browser.get("/").await.has(ALICE);
+    let answer = browser.send("GET", "/api/v1/accounts", basic, "").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(reader.get("/accounts").await[0]["account"], ALICE);
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn security_row_23_made_up_tokens_cost_the_store_little_and_keep_no_program_out() {
+    let (site, serving) = site().await;
+    site.authorize(ALICE).await;
+    let program = Program::new(&site, &serving, &["backup"]).await;
+    let with = |token: String| Program { token: Some(token), ..program.clone() };
+    // What has not the form of a token is not compared with tokens, and not counted.
+    for other in ["x".to_owned(), "iop_x".to_owned(), "A".repeat(47), "iop_".to_owned() + &"x".repeat(8000)] {
+        for _ in 0..30 {
+            assert_eq!(with(other.clone()).send("GET", "/accounts", "", "").await.status, 401);
+        }
+    }
+    let mut statuses = Vec::new();
+    for number in 0..60 {
+        let made_up = with(format!("iop_{number:A>43}"));
+        statuses.push(made_up.send("GET", "/accounts", "", "").await.status);
+    }
+    assert!(statuses.starts_with(&[401; 20]) && statuses.contains(&429), "{statuses:?}");
+    // One that was made here is known before it is compared, also by a process that has not seen it.
+    assert_eq!(program.get("/accounts").await[0]["account"], ALICE);
+    let newer = Program::new(&site, &serving, &["newer"]).await;
+    assert_eq!(newer.get("/accounts").await[0]["account"], ALICE);
+    // One of before there were marks is known once any token was compared.
+    let old = format!("iop_{:B>43}", "old");
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, old.as_bytes());
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    site.tamper(&format!("UPDATE api_tokens SET hash = X'{hash}' WHERE name = 'newer'"), &[]).await;
+    assert_eq!(program.get("/accounts").await[0]["account"], ALICE);
+    for number in 0..30 {
+        with(format!("iop_{number:C>43}")).send("GET", "/accounts", "", "").await;
+    }
+    assert_eq!(with(old).get("/accounts").await[0]["account"], ALICE);
+    assert_eq!(newer.refused("GET", "/accounts", &Value::Null).await.0, 401);
     serving.stop().await;
 }
 
@@ -386,7 +429,7 @@ async fn a_grant_is_refreshed_and_revoked_its_person_gets_a_link_and_the_account
     let (status, link) = call("POST", &format!("{grant}/sign-in-link")).await;
     let url = link["sign_in_url"].as_str().unwrap_or_default();
     assert!(status == 200 && url.contains("/again/"), "{link}");
-    // The same for a day.
+    // The same link is given for a day.
     assert_eq!(call("POST", &format!("{grant}/sign-in-link")).await.1, link);
     assert_eq!(call("DELETE", &account).await.1["account"], ALICE);
     assert_eq!(call("DELETE", &account).await.0, 404);
@@ -422,7 +465,7 @@ async fn accounts_are_made_together_wait_for_their_owners_and_have_what_the_comm
     let keys = |value: &Value| value[0].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&by_api), keys(&by_command));
 
-    // A mistake in one makes none, and all mistakes are said.
+    // One mistake stops all of them, and the answer lists every mistake.
     let accounts = |list: Value| json!({ "accounts": list });
     let gus = json!({"account": "gus@example.com", "provider": "sandbox"});
     for (body, kind, words) in [
@@ -465,7 +508,7 @@ async fn a_reload_is_one_of_every_process_in_the_name_of_the_token() {
     let (status, reloaded) = program.call("POST", "/config/reload", &Value::Null).await;
     assert_eq!((status, reloaded), (200, json!({"needs_restart": [], "warnings": []})));
     assert_eq!(done_by_token(&program).await, ["reloaded", "reloaded"], "one of each process");
-    // What needs a restart in either is named once.
+    // A setting for which both processes need a restart is named once.
     site.configure(&format!("{ON}[metrics]\naddress = \"127.0.0.1:0\"\n"));
     let (_, reloaded) = program.call("POST", "/config/reload", &Value::Null).await;
     assert_eq!(reloaded["needs_restart"], json!(["metrics.address"]));
@@ -645,7 +688,7 @@ async fn each_mistake_has_its_status_and_the_one_shape() {
         let refused = program.refused("POST", &format!("{alice}/aliases"), &json!({"alias": alias})).await;
         assert_eq!(refused, (422, "invalid".to_owned()), "{alias:?}");
     }
-    // A cause is one line, whatever the request held.
+    // A cause is one line, with any text in the request.
     let answer = program.send("GET", "/accounts/a%0d%0aX-Injected%3a1%1b%5b2J", "", "").await;
     assert!(answer.status == 404 && !answer.head.contains("X-Injected"), "{answer:?}");
     assert!(!answer.body.contains(['\u{1b}', '\r', '\n']), "{answer:?}");

@@ -167,11 +167,50 @@ async fn a_confidential_web_client_is_answered_through_the_daemon_behind_a_rever
 }
 
 #[tokio::test]
+async fn security_row_15_made_up_answers_keep_no_answer_from_a_sign_in() {
+    let site = web_client_site("[callback]\naddress = \"127.0.0.1:0\"\n").await;
+    let mut serving = site.serve().await;
+    let said = serving.said("sign-ins are received on").await;
+    let port = said.rsplit(':').next().unwrap().trim().to_owned();
+    let at_the_daemon =
+        |address: &str| address.replace("https://mail.example", &format!("http://127.0.0.1:{port}"));
+    let mut command = Running::start(&site, &["authorize", ALICE, "--no-browser", "--json"]);
+    let url = command.line().await;
+    let browser = site.sandbox.browser();
+    let address = browser.consent_and_copy(&url, Some(ALICE)).await.unwrap();
+    let junk = async |number: usize| {
+        // Also in the form of a real one.
+        let state = if number % 2 == 0 { format!("junk{number}") } else { format!("{number:A>43}") };
+        let address = at_the_daemon(&format!("https://mail.example/oauth?state={state}&code=c"));
+        browser.get(&address).await.unwrap().status
+    };
+    let mut statuses = Vec::new();
+    for number in 0..200 {
+        statuses.push(junk(number).await);
+    }
+    assert!(statuses.starts_with(&[400; 20]) && statuses.contains(&503), "{statuses:?}");
+    let going_on = async {
+        for number in 0.. {
+            junk(number).await;
+        }
+    };
+    let answered = async { browser.get(&at_the_daemon(&address)).await.unwrap() };
+    let answer = tokio::select! {
+        answer = answered => answer,
+        () = going_on => unreachable!("it does not end"),
+    };
+    assert_eq!(answer.status, 200);
+    let ran = command.end().await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(serving.log_in(&ran.json()).await.command("SELECT INBOX").await.is_ok());
+}
+
+#[tokio::test]
 async fn without_the_daemons_callback_an_https_redirect_names_paste() {
     let site = web_client_site("").await;
     let ran = site.run(&["authorize", ALICE, "--no-browser"]).await;
     assert!(
-        ran.code == 1 && ran.error().contains("--paste") && ran.error().contains("[callback]"),
+        ran.code == 1 && ran.error().contains("--paste") && ran.error().contains("in [admin]"),
         "{ran:?}"
     );
 }

@@ -1,5 +1,4 @@
-//! The background work of `serve`: it continues whatever dates the store holds, and notices when the store is
-//! gone.
+//! The background work of `serve`: it continues with any dates in the store, and notices when the store is gone.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 

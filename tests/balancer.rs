@@ -6,6 +6,8 @@ mod common;
 
 use std::net::SocketAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::client::tls_config;
 use common::plain::Plain;
 use common::smtp::{Client, sign_in};
@@ -38,7 +40,7 @@ fn binary(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, family], &length, rest].concat()
 }
 
-/// The same for a client with this IPv4 address, with a field behind it.
+/// A header of version 2 for a client with this IPv4 address, with a field behind the addresses.
 fn from(client: [u8; 4]) -> Vec<u8> {
     binary(0x21, 0x11, &[&client[..], &[192, 0, 2, 1, 0xdc, 4, 0, 25], &[4, 0, 3, 0, 0, 0]].concat())
 }
@@ -184,6 +186,75 @@ async fn a_reset_before_the_first_byte_is_a_health_check_and_means_nothing() {
         !log.contains("does not trust the certificate") && !log.contains("the connection failed"),
         "{log}"
     );
+}
+
+/// The same as [`from`], with the field about TLS.
+fn from_by_tls(client: [u8; 4], tls: bool) -> Vec<u8> {
+    let field = [0x20, 0, 5, u8::from(tls), 0, 0, 0, 0];
+    binary(0x21, 0x11, &[&client[..], &[192, 0, 2, 1, 0xdc, 4, 0, 25], &field].concat())
+}
+
+#[tokio::test]
+async fn security_row_43_cleartext_up_to_a_balancer_is_cleartext_on_the_network() {
+    let listeners = listener("imap", "none", BELIEVED) + &listener("submission", "none", BELIEVED);
+    let site = site(&listeners).await;
+    let settings = site.authorize(ALICE).await;
+    let ran = site
+        .run(&["passwords", "create", ALICE, "--name", "sender", "--protocols", "submission", "--json"])
+        .await;
+    let only_sends = ran.json()["password"].as_str().unwrap().to_owned();
+    let checked = site.run(&["config", "check"]).await;
+    assert!(
+        checked.code == 0 && checked.err.contains("listeners.0.security: \"none\" behind a load balancer"),
+        "{checked:?}"
+    );
+    let mut serving = site.serve().await;
+    // At IMAP the connection ends before a password is sent.
+    let mut client = behind(serving.address(), &from_by_tls([192, 0, 2, 7], false)).await;
+    let said = client.rest().await;
+    assert!(said.starts_with("* BYE ") && said.lines().count() == 1, "{said}");
+    serving.logs("192.0.2.7 is closed: it came to the load balancer without TLS").await;
+    logged_in(&serving, &from_by_tls([192, 0, 2, 7], true), &settings).await;
+    logged_in(&serving, &from_by_tls([127, 0, 0, 9], false), &settings).await;
+
+    let everything = settings["password"].as_str().unwrap();
+    for (header, password, code) in [
+        (from_by_tls([192, 0, 2, 7], false), everything, "535"),
+        (from_by_tls([192, 0, 2, 7], false), &only_sends, "235"),
+        (from_by_tls([192, 0, 2, 7], true), everything, "235"),
+        (line("192.0.2.7"), everything, "535"),
+        (line("192.0.2.7"), &only_sends, "235"),
+        (line("127.0.0.9"), everything, "235"),
+    ] {
+        let mut client = behind(serving.submission_of("none"), &header).await;
+        client.line().await;
+        let plain = STANDARD.encode(format!("\0{ALICE}\0{password}"));
+        client.send(format!("AUTH PLAIN {plain}\r\n")).await;
+        let reply = client.line().await;
+        assert_eq!(reply[..3], *code, "{}: {reply}", header.escape_ascii());
+    }
+
+    site.configure(&listeners.replace(BELIEVED, &format!("{BELIEVED}acknowledge_cleartext = true\n")));
+    assert!(!site.run(&["config", "check"]).await.err.contains("behind a load balancer"));
+    assert_eq!(site.run(&["reload"]).await.code, 0);
+    let mut client = behind(serving.submission_of("none"), &line("192.0.2.7")).await;
+    client.line().await;
+    let plain = STANDARD.encode(format!("\0{ALICE}\0{everything}"));
+    client.send(format!("AUTH PLAIN {plain}\r\n")).await;
+    assert_eq!(client.line().await[..3], *"235");
+}
+
+#[tokio::test]
+async fn security_row_44_a_balancer_that_passes_bytes_on_for_no_client_is_named_once() {
+    let site = site(&listener("imap", "none", BELIEVED)).await;
+    let mut serving = site.serve().await;
+    for header in [binary(0x20, 0, &[]), b"PROXY UNKNOWN\r\n".to_vec()] {
+        let mut client = behind(serving.address(), &[&header[..], b"EHLO check\r\n"].concat()).await;
+        assert_eq!(client.rest().await, "");
+    }
+    serving.said("127.0.0.1 names no client; its connections are closed").await;
+    let (_, log) = serving.stop().await;
+    assert_eq!(log.matches("names no client").count(), 1, "{log}");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! The memory of a connection before its login, whatever the client sends: security row 38, with 500
-//! connections of each kind against the real binary, as the kernel counts its memory.
+//! The memory of a connection before its login is bounded for any input (security row 38). Opens 500 connections of
+//! each kind to the real binary, and reads its memory from the kernel.
 #![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
 mod common;

@@ -58,6 +58,12 @@ async fn the_exported_ca_is_for_everyone_and_what_cannot_be_written_names_sudo_t
     assert_eq!(mode & 0o777, 0o644);
     let shown = site.run(&["certs", "show"]).await;
     assert!(shown.out.contains("Names:        localhost, 127.0.0.1, ::1"), "{shown:?}");
+    // As in lists, to the minute.
+    let end = shown.out.lines().find_map(|line| line.strip_prefix("Ends:         ")).unwrap();
+    assert!(
+        end.len() == "2036-11-26 08:52 UTC".len() && end.ends_with(" UTC") && &end[10..11] == " ",
+        "{end}"
+    );
     let ran = site.run(&["certs", "export", "/nonexistent/ca.pem"]).await;
     let hint = "certs export - | sudo tee /nonexistent/ca.pem >/dev/null";
     assert!(ran.code == 1 && ran.err.contains(hint), "{ran:?}");
@@ -206,6 +212,15 @@ async fn commands_that_only_read_make_nothing_and_name_the_directory() {
         assert!(ran.err.contains("hint: where a service has the accounts, run this as its user"), "{ran:?}");
         assert!(!site.state().exists() && !copy.exists(), "{words:?}");
     }
+    let ran = site.run(&["certs", "show"]).await;
+    let said = format!("error: there is no CA in {} yet\nhint: ", site.state().display());
+    assert!(ran.code == 1 && ran.err.starts_with(&said) && !site.state().exists(), "{ran:?}");
+    // An account that was named and is not there is no success.
+    let ran = site.run(&["check", ALICE]).await;
+    assert!(ran.code == 1 && ran.out.contains(ALICE) && !site.state().exists(), "{ran:?}");
+    let ran = site.run(&["restore", "missing.backup"]).await;
+    assert!(ran.code == 1 && ran.err.contains("missing.backup cannot be read: No such file"), "{ran:?}");
+    assert!(!site.state().exists());
     // The first account of a new host can be one that moves there.
     let ran = site.run(&["keys", "recipient"]).await;
     assert!(ran.code == 0 && ran.out.starts_with("iop1-") && site.state().exists(), "{ran:?}");
@@ -632,4 +647,36 @@ fn configs(kind: &str) -> Vec<std::path::PathBuf> {
     paths.sort();
     assert!(!paths.is_empty());
     paths
+}
+
+#[tokio::test]
+async fn a_word_that_is_nearly_right_gets_the_right_one() {
+    let site = Site::new().await;
+    for (words, said) in [
+        (&["token", "list"][..], "tip: a similar subcommand exists: 'tokens'\n"),
+        (&["autorize", ALICE], "tip: a similar subcommand exists: 'authorize'\n"),
+        (
+            &["tokens", "list", "--ends-within", "99999999999d"],
+            "it is too long; the most is a century, 36525d\n",
+        ),
+        (&["tokens", "list", "--ends-within", "14"], "write a number of days or hours: 14d, 12h\n"),
+        (
+            &["store", "migrate", "--to", "mysql://u:s3cret@x"],
+            "error: --to: is not a store\nhint: write --to \"sqlite\", or --to \"postgres://",
+        ),
+        (
+            &["store", "migrate", "--to", "sqlite", "--password-file", "x"],
+            "error: --password-file: is for a store in PostgreSQL",
+        ),
+    ] {
+        let ran = site.run(words).await;
+        assert!(ran.code == 2 && ran.err.contains(said), "{said}\n{ran:?}");
+        assert!(!ran.err.contains("'store'") && !ran.err.contains("s3cret"), "{ran:?}");
+    }
+    let ran = site.run(&["authorize", ALICE, "--provider", "gmial"]).await;
+    assert!(ran.code == 1 && ran.err.contains("hint: did you mean gmail?\n"), "{ran:?}");
+    site.authorize(ALICE).await;
+    let copy = site.home.path().join("copy");
+    let ran = site.run(&["backup", copy.to_str().unwrap()]).await;
+    assert!(ran.err.contains(&format!("The store is in {}, with one account.\n", copy.display())), "{ran:?}");
 }

@@ -53,7 +53,7 @@ fn log_in(form: &str, before: &[u8], after: &[u8], piece: usize) {
     assert!(!secret.is_in_memory(), "{form}");
 }
 
-/// The same with USER and PASS.
+/// Like [`log_in`], with USER and PASS.
 fn log_in_by_pop3() {
     for piece in [1, 100] {
         let secret = Masked::new();

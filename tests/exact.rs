@@ -1,5 +1,5 @@
-//! Exactness: not a byte is lost, repeated or shifted between mail program and provider, whatever the
-//! segments, the amount, and the end of a session. All tests run the real binary.
+//! Exactness: no byte is lost, repeated or reordered between mail program and provider. This holds for every
+//! segmentation, every amount and every end of a session. All tests run the real binary.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper aborts the test")]
 

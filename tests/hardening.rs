@@ -103,7 +103,7 @@ async fn security_row_39_no_command_leaves_a_core_dump_or_can_be_traced() {
         let mut child = guest.start(&config, words);
         let process = PathBuf::from(format!("/proc/{}", child.id().unwrap()));
         let patience = Instant::now() + PATIENCE;
-        // For a process that forbids tracing, the kernel shows its files as root's, whatever its user.
+        // The kernel shows the files of a process that forbids tracing as root's, for every user.
         let owner = || std::fs::metadata(process.join("mem")).unwrap().uid();
         let is_ours =
             || std::fs::read_link(process.join("exe")).map_or(true, |exe| exe.ends_with("imap-oauth-proxy"));

@@ -102,8 +102,8 @@ fn a_dry_run_says_what_will_be_and_what_stays_behind_and_writes_nothing() {
         "  c@corp.example at microsoft365-2: the application's own right opens it; its password stays (nothing shows whether it is the right one), for logins from this machine only, because it is short",
         "  d@gmail.com at gmail: the application's own right opens it; its password stays (nothing shows whether it is the right one), as strong as it was",
         "  [IMAP-99999] in line 23: its name names no port from 1 to 65535",
-        "  [SMTP-2587] in line 26: server_port (line 28) is missing or cannot be right",
-        "  [SMTP-2588] in line 29: local_starttls (line 32) is missing or cannot be right",
+        "  [SMTP-2587] in line 26: server_port (line 28) cannot be right",
+        "  [SMTP-2588] in line 29: local_starttls (line 32) cannot be right",
         "  [IMAP-4993] in line 33: local_address \"mail.corp.example\" is no IP address; write the address itself, and import again",
         "  [e@corp.example] in line 71: client_id still says what the sample says",
         "  [F@corp.example] in line 76: [f@corp.example] is the same name, since case does not count here; remove one of them, and import again",
@@ -114,7 +114,7 @@ fn a_dry_run_says_what_will_be_and_what_stays_behind_and_writes_nothing() {
         // Another account of the client has the secret that is locked in its own section.
         "  i@corp.example at microsoft365-5: its password was not given, so it has to be authorised: imap-oauth-proxy authorize i@corp.example --provider microsoft365-5; it has no password here yet: imap-oauth-proxy passwords create i@corp.example --name NAME",
         "With the new configuration `serve` would not start:",
-        "  listeners.2.addresses: 192.0.2.7:3587 cannot be listened on: this machine does not have that address; correct it in [[listeners]]",
+        "  [SMTP-3587]: 192.0.2.7:3587 cannot be listened on: this machine does not have that address; correct it in [[listeners]]",
         "  [j@corp.example] in line 105: its provider cannot be configured here: providers.at-corp-example.token_url: http would send secrets in clear over the network",
     ] {
         assert!(ran.out.lines().any(|said| said == line), "{line}\n{}", ran.out);
@@ -316,7 +316,7 @@ async fn a_store_that_fails_half_way_stops_the_run_and_the_next_run_does_the_res
     assert_eq!(ran.code, 3, "{ran:?}");
     for said in [
         "  a@corp.example: it is here already, and was not touched\n",
-        "  b@corp.example: it is here already, waits for consent, and was not touched; imap-oauth-proxy accounts remove b@corp.example lets",
+        "  b@corp.example: it is here already, waits for consent, and was not touched: imap-oauth-proxy authorize b@corp.example --provider at-corp-example",
         "  c@corp.example at at-corp-example-2: it is here, and no access token came",
         "  d@gmail.com at at-gmail-com: it is here, and no access token came",
     ] {
@@ -430,9 +430,19 @@ fn a_second_run_keeps_the_tables_of_the_first() {
     let home = Home::with(UNREACHABLE);
     let words = ["--passwords", "passwords", "--apply"];
     assert_eq!(home.import(&words).code, 3);
+    // Nothing is new, so nothing is written.
     let ran = home.import(&words);
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.out.contains("a@corp.example: it is here already"), "{ran:?}");
+    assert!(ran.out.starts_with("Every account is here already, and "), "{ran:?}");
+    assert!(!ran.err.contains("export IMAP_OAUTH_PROXY_CONFIG"), "{ran:?}");
+    assert!(!home.path(".config/imap-oauth-proxy/from-email-oauth2-proxy.toml").exists());
+
+    let (_, of_b) = UNREACHABLE.split_once("[b@corp.example]").unwrap();
+    let (of_b, _) = of_b.split_once("[c@").unwrap();
+    std::fs::write(home.path("emailproxy.config"), format!("{UNREACHABLE}[e@corp.example]{of_b}")).unwrap();
+    let ran = home.import(&words);
+    assert!(ran.out.contains("The new configuration is "), "{ran:?}");
     let load = |name: &str| Config::load(Some(&home.path(".config/imap-oauth-proxy").join(name))).unwrap();
     let names = |config: Config| config.providers.into_keys().collect::<Vec<_>>();
     assert_eq!(names(load("config.toml")), names(load("from-email-oauth2-proxy.toml")));
@@ -453,7 +463,7 @@ fn the_new_file_can_be_written_elsewhere_with_all_that_belongs_to_it() {
     let ran = home.import(&words);
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.err.contains("It has none of [log] either; copy what you want to keep."), "{ran:?}");
-    // It can be put anywhere, since all its paths are whole.
+    // All its paths are absolute, so it works in any directory.
     std::fs::rename(home.path("var/new.toml"), home.path("elsewhere.toml")).unwrap();
     let config = Config::load(Some(&home.path("elsewhere.toml"))).unwrap();
     assert_eq!(config.providers["gmail"].client_secret.as_ref().unwrap().expose(), "m1ne");
@@ -477,7 +487,7 @@ fn the_whole_configuration_is_judged_and_not_only_its_parts() {
     let ran = home.import(&[]);
     assert!(ran.out.contains("  [SMTP-1993] in line 5: [IMAP-1993] has its port already"), "{ran:?}");
 
-    // What is carried over counts too: no program can run under that state directory.
+    // The copied settings are checked too: no program can run under that state directory.
     std::fs::write(home.path("file"), "").unwrap();
     let state = format!("state_directory = {:?}\n", home.path("file"));
     std::fs::write(home.path("mine.toml"), state).unwrap();
@@ -661,36 +671,36 @@ fn strange_sections_are_taken_or_named_with_a_reason_and_no_secret_is_shown() {
         "domains = [\"müller.example\", \"gmail.com\", \"googlemail.com\", \"google.com\"]",
         "client_id = \"lent\"",
         "scopes = [\"https://outlook.office365.com/IMAP.AccessAsUser.All\", \"https://outlook.office365.com/POP.AccessAsUser.All\", \"offline_access\"]",
-        "  a%b@corp.example at microsoft365: its mail password will be asked for, and stays",
-        "  Jürgen@müller.example at gmail: its mail password will be asked for, and stays",
-        "  CASE@Corp.Example at microsoft365-2: its mail password will be asked for, and stays",
-        "  one@lent.example at microsoft365-3: its mail password will be asked for, and stays",
-        "  [imap-1993] in line 13: it is neither IMAP-, POP- or SMTP- with a port nor an account, and is not taken",
-        "  [IMAP-1995] in line 21: plugins are not taken: mail is passed on unchanged here",
+        "  a%b@corp.example at microsoft365: you will be asked for its mail password, which keeps working",
+        "  Jürgen@müller.example at gmail: you will be asked for its mail password, which keeps working",
+        "  CASE@Corp.Example at microsoft365-2: you will be asked for its mail password, which keeps working",
+        "  one@lent.example at microsoft365-3: you will be asked for its mail password, which keeps working",
+        "  [imap-1993] in line 13: it is neither a server (IMAP-PORT, POP-PORT, SMTP-PORT) nor an account, so it is ignored",
+        "  [IMAP-1995] in line 21: plugins are ignored: mail is passed on unchanged here",
         "  [IMAP-0] in line 22: its name names no port from 1 to 65535",
-        "  [SMTP-1587] in line 31: local_certificate_path needs its certificate or key beside it, and is not taken",
-        "  [POP-1996] in line 35: local_starttls counts for SMTP only, and is not taken",
-        "  [SMTP-2465] in line 38: server_port (line 40) is missing or cannot be right",
-        "  [SMTP-2466] in line 41: server_port (line 43) is missing or cannot be right",
-        "  [IMAP-1994x] in line 44: it is neither IMAP-, POP- or SMTP- with a port nor an account, and is not taken",
-        "  [a%b@corp.example] in line 57: oauth2_resource is not taken: the scopes name the resource at today's endpoints",
-        "  [a%b@corp.example] in line 59: redirect_listen_address is not taken: address in [callback] does the same",
-        "  [a%b@corp.example] in line 61: the option there is none of email-oauth2-proxy's, and is not taken",
-        "  [@lent.example] in line 73: it lends its options to accounts, which are made one by one here; those with a section move",
-        "  [@] in line 82: it lends its options to accounts, which are made one by one here; those with a section move",
-        "  [key@corp.example] in line 84: client_secret is missing or cannot be right",
-        "  [key@corp.example] in line 90: the option there is none of email-oauth2-proxy's, and is not taken",
-        "  [emailproxy] in line 93: delete_account_token_on_password_error is not taken: a wrong password never deletes a token here",
-        "  [emailproxy] in line 97: the option there is none of email-oauth2-proxy's, and is not taken",
-        "  [SMTP-1588] in line 101: local_certificate_path is a key and no path, and is not taken; save the key to a file, and name that",
-        "  [file@corp.example] in line 107: client_secret is missing or cannot be right",
-        "  [cert@corp.example] in line 115: client_secret is missing or cannot be right",
-        "  [cert@corp.example] in line 121: jwt_key_path is a key and no path, and is not taken; save the key to a file, and name that",
+        "  [SMTP-1587] in line 31: local_certificate_path needs its certificate or key beside it, and is ignored",
+        "  [POP-1996] in line 35: local_starttls counts for SMTP only, and is ignored",
+        "  [SMTP-2465] in line 38: server_port (line 40) cannot be right",
+        "  [SMTP-2466] in line 41: server_port (line 43) cannot be right",
+        "  [IMAP-1994x] in line 44: it is neither a server (IMAP-PORT, POP-PORT, SMTP-PORT) nor an account, so it is ignored",
+        "  [a%b@corp.example] in line 57: oauth2_resource is ignored: the scopes name the resource at today's endpoints",
+        "  [a%b@corp.example] in line 59: redirect_listen_address is ignored: address and url in [admin] say where redirects arrive",
+        "  [a%b@corp.example] in line 61: the option there is none of email-oauth2-proxy's, and is ignored",
+        "  [@lent.example] in line 73: it holds options for a whole domain; here each account is made by itself, and only accounts with their own section move",
+        "  [@] in line 82: it holds options for a whole domain; here each account is made by itself, and only accounts with their own section move",
+        "  [key@corp.example] in line 84: client_secret (line 89) cannot be right",
+        "  [key@corp.example] in line 90: the option there is none of email-oauth2-proxy's, and is ignored",
+        "  [emailproxy] in line 93: delete_account_token_on_password_error is ignored: a wrong password never deletes a token here",
+        "  [emailproxy] in line 97: the option there is none of email-oauth2-proxy's, and is ignored",
+        "  [SMTP-1588] in line 101: local_certificate_path is a key and no path, and is ignored; save the key to a file, and name that",
+        "  [file@corp.example] in line 107: client_secret (line 112) cannot be right",
+        "  [cert@corp.example] in line 115: client_secret is missing",
+        "  [cert@corp.example] in line 121: jwt_key_path is a key and no path, and is ignored; save the key to a file, and name that",
     ] {
         assert!(ran.out.lines().any(|said| said == line), "{line}\n{}", ran.out);
     }
     assert!(
-        ran.out.contains("  [emailproxy] in line 94: encrypt_client_secret_on_first_use is not taken: "),
+        ran.out.contains("  [emailproxy] in line 94: encrypt_client_secret_on_first_use is ignored: "),
         "{ran:?}"
     );
 }
@@ -751,7 +761,7 @@ fn a_configuration_that_cannot_be_looked_at_is_not_passed_by() {
     std::fs::write(home.path(".config/imap-oauth-proxy"), "a file in the place of the directory").unwrap();
     let inside = home.path(".config/imap-oauth-proxy/config.toml");
     let ran = home.import(&["--config", inside.to_str().unwrap()]);
-    assert!(ran.code == 1 && ran.err.contains("cannot be read"), "{ran:?}");
+    assert!(ran.code == 2 && ran.err.contains("cannot be read"), "{ran:?}");
 }
 
 #[test]
@@ -799,7 +809,7 @@ fn tokens_are_read_from_a_cache_as_json_too() {
     let (before, token) = WIDE.split_once("refresh_token = ").unwrap();
     let (token, after) = token.split_once('\n').unwrap();
     let home = Home::with(&format!("{before}{after}"));
-    assert!(home.import(&["--passwords", "passwords"]).out.contains("there is no refresh token of it"));
+    assert!(home.import(&["--passwords", "passwords"]).out.contains("it has no refresh token"));
     let json =
         format!("{{\"a@corp.example\": {{\"refresh_token\": \"{token}\", \"client_id\": \"not cached\"}}}}");
     std::fs::write(home.path("cache"), json).unwrap();
@@ -923,4 +933,344 @@ fn pop3_moves_too() {
     for part in ["# [POP-1995]\n[[listeners]]\nprotocol = \"pop3\"\n", "pop3 = \"pop.acme.example:995\"\n"] {
         assert!(ran.out.contains(part), "{part}\n{ran:?}");
     }
+}
+
+/// The mail password is the secret of some clients in this configuration, and of no other.
+const PASSWORD_IS_SECRET: &str = include_str!("configs/emailproxy/password-as-secret.config");
+/// The same for a whole domain.
+const PASSWORD_OF_ALL: &str = include_str!("configs/emailproxy/password-of-all.config");
+
+#[test]
+fn a_mail_password_replaces_no_client_secret_and_is_never_shown() {
+    let home = Home::with(PASSWORD_IS_SECRET);
+    let given =
+        "plain@corp.example:mailpw-plain-1\nnone@corp.example:mailpw-none-1\nsvc@ws.example:mailpw-SVC\n";
+    std::fs::write(home.path("passwords"), given).unwrap();
+    let planned = home.import(&["--passwords", "passwords"]);
+    assert!(!format!("{planned:?}").contains("mailpw"), "{planned:?}");
+    assert!(!format!("{planned:?}").contains("THE-REAL-SECRET"), "{planned:?}");
+    assert!(planned.out.contains("service_account_file = \"/etc/key.json\"\n"), "{planned:?}");
+
+    // At a provider that is not there, the same is written.
+    let [microsoft, google] = [
+        "https://login.microsoftonline.com/corp.example/oauth2/v2.0/token",
+        "https://oauth2.googleapis.com/token",
+    ];
+    let near = PASSWORD_IS_SECRET
+        .replace(microsoft, "http://127.0.0.1:1/token")
+        .replace(google, "http://127.0.0.1:1/t");
+    std::fs::write(
+        home.path("emailproxy.config"),
+        near.replace("imap.gmail.com", "127.0.0.1")
+            .replace("outlook.office365.com\nserver_port = 993", "127.0.0.1\nserver_port = 993"),
+    )
+    .unwrap();
+    let ran = home.import(&["--passwords", "passwords", "--apply"]);
+    assert!(ran.code == 3 && !format!("{ran:?}").contains("mailpw"), "{ran:?}");
+    let written = std::fs::read_to_string(home.path(".config/imap-oauth-proxy/config.toml")).unwrap();
+    let secrets: Vec<&str> = written.lines().filter(|line| line.starts_with("client_secret")).collect();
+    assert_eq!(
+        secrets,
+        ["client_secret = \"THE-REAL-SECRET\"", "client_secret = \"mailpw-none-1\""],
+        "{written}"
+    );
+    assert!(!written.contains("mailpw-plain") && !written.contains("mailpw-SVC"), "{written}");
+}
+
+#[test]
+fn a_password_that_opens_nothing_of_its_account_is_not_its_client_secret() {
+    let home = Home::with(PASSWORD_OF_ALL);
+    for (password, moves) in [("whatever1234", false), ("pässwörd 1", true)] {
+        std::fs::write(home.path("passwords"), format!("u1@corp.example:{password}\n")).unwrap();
+        let ran = home.import(&["--passwords", "passwords"]);
+        assert!(!format!("{ran:?}").contains(password), "{ran:?}");
+        let said = "its client secret is its mail password, which was not given, or does not open what email-oauth2-proxy keeps of it";
+        assert_eq!(ran.out.contains(&format!("[u1@corp.example] in line 13: {said}")), !moves, "{ran:?}");
+        assert_eq!(
+            ran.out.contains("  u1@corp.example at microsoft365-2: the application's own right"),
+            moves,
+            "{ran:?}"
+        );
+    }
+}
+
+/// Several clients at one provider, for the accounts of one domain.
+const CLIENTS: &str = include_str!("configs/emailproxy/clients.config");
+
+#[test]
+fn a_printed_cure_begins_the_consent_of_the_accounts_own_client() {
+    let at = |text: &str| {
+        text.replace("https://login.microsoftonline.com/common/oauth2/v2.0", "http://127.0.0.1:1")
+            .replace("outlook.office365.com", "127.0.0.1")
+            .replace("smtp.office365.com", "127.0.0.1")
+    };
+    let home = Home::with(&at(CLIENTS));
+    let ran = home.import(&["--apply", "--without-passwords"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let listed: serde_json::Value =
+        serde_json::from_str(&home.run(&["tokens", "list", "--json"]).out).unwrap();
+    for (account, client) in [
+        ("old@corp.example", "cid"),
+        ("imaponly@corp.example", "cid2"),
+        ("dflt@corp.example", "cid3"),
+        ("bare@corp.example", "cid4"),
+    ] {
+        let entry = listed.as_array().unwrap().iter().find(|entry| entry["account"] == account).unwrap();
+        let cure = entry["cure"]["command"].as_str().unwrap();
+        let words: Vec<&str> = cure.split(' ').skip(1).chain(["--no-browser", "--timeout", "1"]).collect();
+        let ran = home.run(&words);
+        let url = ran.out.lines().next().unwrap_or_default();
+        assert!(url.contains(&format!("client_id={client}&")), "{cure}\n{ran:?}");
+    }
+    // A domain without a table is no obstacle for an account that is here, and one for a new account.
+    let config = home.path(".config/imap-oauth-proxy/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap().replace("\"corp.example\"", "\"other.example\"");
+    std::fs::write(&config, text).unwrap();
+    let begin = |account| home.run(&["authorize", account, "--no-browser", "--timeout", "1"]);
+    assert!(begin("imaponly@corp.example").out.contains("client_id=cid2&"));
+    let unknown = begin("new@corp.example");
+    assert!(unknown.err.contains("--provider NAME") && unknown.out.is_empty(), "{unknown:?}");
+    let other = home.run(&[
+        "authorize",
+        "imaponly@corp.example",
+        "--provider",
+        "gmail",
+        "--no-browser",
+        "--timeout",
+        "1",
+    ]);
+    assert!(other.out.contains("client_id=gc&"), "a provider that is named comes first: {other:?}");
+}
+
+/// Exchange in a company's own house, with tokens of Microsoft's sign-in service.
+const HYBRID: &str = include_str!("configs/emailproxy/hybrid.config");
+
+/// The new configuration that a dry run shows.
+fn shown(ran: &Ran) -> Config {
+    let (_, text) = ran.out.split_once("without what is secret:\n").unwrap();
+    let (text, _) = text.split_once("These ").unwrap();
+    Config::parse(&format!("state_directory = \"/x\"\n{text}"), None).unwrap()
+}
+
+/// The mail servers of that provider.
+fn servers(config: &Config, provider: &str) -> Vec<String> {
+    config.providers[provider].services.iter().map(|service| service.endpoint.to_string()).collect()
+}
+
+#[test]
+fn an_exchange_server_in_the_own_house_does_not_become_microsofts() {
+    let unused = "  [IMAP-1994]: no provider in the new configuration has the server Outlook.Office365.com; through this port, an account reaches the server of its own provider\n";
+    let [imap, pop3, smtp] =
+        ["outlook.office365.com:993", "outlook.office365.com:995", "smtp.office365.com:587"];
+    let [own_imap, own_smtp] = ["mail.corp.example:993", "mail.corp.example:587"];
+    let without = |section: &str| {
+        let (before, after) = HYBRID.split_once(section).unwrap();
+        format!("{before}{}", &after[after.find("\n[").unwrap()..])
+    };
+    let for_microsoft =
+        |text: &str| text.replace("https://mail.corp.example/", "https://outlook.office.com/");
+    for (config, expected, is_unused) in [
+        // The scopes name the server.
+        (HYBRID.to_owned(), [own_imap, pop3, own_smtp], true),
+        // A preset's server is there, whatever its case: it stays. The other door has only the company's.
+        (for_microsoft(HYBRID), [imap, pop3, own_smtp], false),
+        (for_microsoft(&without("[IMAP-1994]")), [own_imap, pop3, own_smtp], false),
+        (
+            for_microsoft(&without("[IMAP-1994]")).replace("mail.corp", "mx.other"),
+            ["mx.other.example:993", pop3, "mx.other.example:587"],
+            false,
+        ),
+        // Only reading is moved, and another provider's server says nothing about this one.
+        (for_microsoft(&without("[SMTP-1587]")), [imap, pop3, smtp], false),
+    ] {
+        let ran = Home::with(&config).import(&[]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let shown = shown(&ran);
+        assert_eq!(servers(&shown, "microsoft365"), expected, "{config}\n{}", ran.out);
+        assert_eq!(ran.out.contains(unused), is_unused, "{config}\n{}", ran.out);
+        // No scope of Microsoft's own server is asked for besides.
+        let provider = &shown.providers["microsoft365"];
+        if expected == [own_imap, pop3, own_smtp] {
+            let asked = provider.asked_for(&[Door::Imap, Door::Submission]);
+            assert_eq!(asked, provider.scopes, "{asked:?}");
+        }
+    }
+    let ran = Home::with(&for_microsoft(HYBRID)).import(&[]);
+    assert!(
+        ran.out.contains(
+            "  [IMAP-1993]: no provider in the new configuration has the server mail.corp.example;"
+        ),
+        "{ran:?}"
+    );
+    for config in [WIDE, STRANGE, CLIENTS] {
+        let ran = Home::with(config).import(&[]);
+        assert!(!ran.out.contains("no provider in the new configuration has"), "{}", ran.out);
+    }
+}
+
+/// A configuration of catch-alls only.
+const CATCH_ALL: &str = include_str!("configs/emailproxy/catch-all.config");
+/// A client secret that only the mail password opens.
+const LOCKED: &str = include_str!("configs/emailproxy/locked-secret.config");
+/// A redirect port for each account, as the sample of email-oauth2-proxy recommends.
+const REDIRECTS: &str = include_str!("configs/emailproxy/redirects.config");
+/// Codes for another device.
+const DEVICE: &str = include_str!("configs/emailproxy/device.config");
+/// Certificates that can be read, and others.
+const CERTIFICATES: &str = include_str!("configs/emailproxy/certificates.config");
+/// Many providers, and ports that are not free here.
+const PROVIDERS: &str = include_str!("configs/emailproxy/providers.config");
+
+#[test]
+fn a_configuration_of_catch_alls_only_gets_its_table_and_the_command_for_its_account() {
+    let home = Home::with(CATCH_ALL);
+    let command = "imap-oauth-proxy authorize @corp.example --provider microsoft365 --app";
+    let planned = home.import(&[]);
+    assert!(planned.code == 0 && planned.out.contains(command), "{planned:?}");
+    assert!(!planned.out.contains("These accounts would move"), "{planned:?}");
+    let ran = home.import(&["--apply", "--without-passwords"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.err.contains(&format!("Next:\n  {command}\n")), "{ran:?}");
+    let config = Config::load(Some(&home.path(".config/imap-oauth-proxy/config.toml"))).unwrap();
+    assert!(config.providers["microsoft365"].app.is_some() && config.listeners.len() == 1);
+    assert_eq!(config.provider_of("any@corp.example").unwrap().name, "microsoft365");
+
+    // Where each mailbox's password was the secret, the one of the whole domain has to be written.
+    let ran = Home::with(PASSWORD_OF_ALL).import(&[]);
+    let said = "the password of each mailbox was the client secret there; write one as client_secret into [providers.microsoft365], then an account for the whole domain can be made: ";
+    assert!(ran.code == 0 && ran.out.contains(&format!("{said}{command}\n")), "{ran:?}");
+    assert!(!ran.out.contains("client_secret = "), "{ran:?}");
+}
+
+#[test]
+fn a_dry_run_asks_for_no_password_and_says_for_which_account_it_would() {
+    for (config, said) in [
+        (
+            LOCKED,
+            "  room@corp.example: you will be asked for its mail password, which opens its client secret, and keeps working\n",
+        ),
+        (
+            PASSWORD_OF_ALL,
+            "  u1@corp.example: you will be asked for its mail password, which is its client secret, and keeps working\n",
+        ),
+    ] {
+        let home = Home::with(config);
+        let ran = home.import(&[]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(ran.out.contains(said), "{said}\n{}", ran.out);
+        assert!(!ran.out.contains("not given"), "{}", ran.out);
+    }
+    let home = Home::with(LOCKED);
+    let ran = home.import(&["--without-passwords"]);
+    assert!(
+        ran.code == 1 && ran.out.contains("[room@corp.example] in line 7: its client secret is locked"),
+        "{ran:?}"
+    );
+    std::fs::write(home.path("passwords"), "room@corp.example:pässwörd 1\n").unwrap();
+    let ran = home.import(&["--passwords", "passwords"]);
+    assert!(
+        ran.code == 0 && ran.out.contains("  room@corp.example at microsoft365: the application's own"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn accounts_that_differ_in_the_port_of_their_redirect_alone_share_a_table() {
+    let said = "  [providers.microsoft365]: its accounts had redirects on several ports of this machine, and share http://localhost:8080 now, which must be registered at the provider\n";
+    let home = Home::with(REDIRECTS);
+    let ran = home.import(&[]);
+    assert_eq!(ran.out.matches(said).count(), 1, "{}", ran.out);
+    let config = shown(&ran);
+    let of_client =
+        |id: &str| config.providers.values().filter(|it| it.client_id.as_deref() == Some(id)).count();
+    assert_eq!(of_client("c1111111-0000-0000-0000-000000000001"), 1, "{}", ran.out);
+    assert_eq!(config.providers["microsoft365"].redirect_uri.as_str(), "http://localhost:8080/");
+    for line in [
+        // A redirect by https is received elsewhere, so its answer is pasted.
+        "imap-oauth-proxy authorize native@corp.example --provider microsoft365-2 --paste",
+        "[oob@gmail.com]: redirect_uri \"urn:ietf:wg:oauth:2.0:oob\" is neither https nor an http address of this machine",
+        // Older endpoints have the servers of the newer ones.
+        "  v1@corp.example at at-corp-example: ",
+        "  live@outlook.com at at-outlook-com: ",
+    ] {
+        let ran = home.import(&["--without-passwords"]);
+        assert!(ran.out.contains(line), "{line}\n{}", ran.out);
+    }
+    assert_eq!(servers(&config, "at-corp-example")[0], "outlook.office365.com:993");
+
+    // A table that is there already is shared too.
+    let at = |text: &str| {
+        text.replace("https://login.microsoftonline.com/common/oauth2/v2.0", "http://127.0.0.1:1")
+    };
+    let own = "[IMAP-1993]\nserver_address = 127.0.0.1\nserver_port = 1\nlocal_address = localhost\n";
+    let accounts =
+        &REDIRECTS[REDIRECTS.find("[a@corp.example]").unwrap()..REDIRECTS.find("[me@hotmail.com]").unwrap()];
+    let home = Home::with(&format!("{own}{}", at(accounts)));
+    assert_eq!(home.import(&["--apply", "--without-passwords"]).code, 3);
+    let ran = home.import(&["--apply", "--without-passwords"]);
+    assert!(ran.out.starts_with("Every account is here already"), "{ran:?}");
+}
+
+#[test]
+fn what_passes_by_itself_needs_no_new_consent_and_a_code_flow_stays_one() {
+    let home = Home::with(DEVICE);
+    std::fs::write(home.path("passwords"), "ok@corp.example:pässwörd 1\ndev@corp.example:devpassword\n")
+        .unwrap();
+    let words = ["--passwords", "passwords", "--apply"];
+    let ran = home.import(&words);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let (_, next) = ran.err.split_once(". Next:\n").unwrap();
+    let provider = "--provider at-corp-example";
+    assert!(next.starts_with(&format!("  imap-oauth-proxy authorize dev@corp.example {provider} --device\n  imap-oauth-proxy tokens refresh ok@corp.example\n")), "{next}");
+    assert!(!next.contains("authorize ok@"), "{next}");
+    let again = home.import(&words);
+    let dev = again.out.lines().find(|line| line.contains("dev@corp.example:")).unwrap();
+    assert!(dev.ends_with("--device") && !dev.contains("remove"), "there is no token to move: {dev}");
+}
+
+#[test]
+fn the_first_certificate_that_can_be_read_is_chosen_before_it_is_said() {
+    let home = Home::with(CERTIFICATES);
+    for name in ["c1.pem", "k1.pem", "comb.pem"] {
+        std::fs::write(home.path(name), "").unwrap();
+    }
+    let ran = home.import(&[]);
+    let (missing, first, other) = (home.path("missing.pem"), home.path("c1.pem"), home.path("comb.pem"));
+    for said in [
+        format!("  [IMAP-1993]: {} cannot be read, so the listener shows {}, the first certificate that can be\n", missing.display(), first.display()),
+        format!("  [SMTP-1587]: it had the certificate {}, and all listeners show the first one of the file now\n", other.display()),
+        "  [SMTP-1588]: local_starttls needs a certificate and its key, and has none, so the port takes no STARTTLS\n".to_owned(),
+        format!("certificate = \"{}\"\n", first.display()),
+    ] {
+        assert!(ran.out.contains(&said), "{said}\n{}", ran.out);
+    }
+    assert!(!ran.out.contains("[IMAP-1993]: it had"), "{}", ran.out);
+}
+
+#[test]
+fn the_page_gives_way_to_a_port_and_obstacles_name_their_sections() {
+    let ran = Home::with(PROVIDERS).import(&[]);
+    for said in [
+        "\n[admin]\naddress = \"127.0.0.1:8994\"\n",
+        "  [IMAP-8993]: it has the usual port of the page for administrators, which is at 127.0.0.1:8994 now\n",
+        "  [POP-8995]: 10.0.0.7:8995 cannot be listened on: ",
+        "# [SMTP-2587]\nsmtp = \"smtp.zoho.eu:587\"\n",
+    ] {
+        assert!(ran.out.contains(said), "{said}\n{}", ran.out);
+    }
+    assert_eq!(ran.out.matches("[POP-8995]: 10.0.0.7:8995 cannot").count(), 1, "{}", ran.out);
+    assert!(!ran.out.contains("listeners."), "{}", ran.out);
+}
+
+#[test]
+fn a_configuration_that_is_not_readable_names_the_user_and_ends_with_2() {
+    if rustix::process::geteuid().is_root() {
+        // Root reads everything.
+        return;
+    }
+    let home = Home::with(UNREACHABLE);
+    std::fs::write(home.path("mine.toml"), "state_directory = \"state\"\n").unwrap();
+    std::fs::set_permissions(home.path("mine.toml"), std::fs::Permissions::from_mode(0o000)).unwrap();
+    let ran = home.import(&["--config", "mine.toml"]);
+    assert!(ran.code == 2 && ran.err.contains("hint: run it as that user: sudo -u"), "{ran:?}");
 }

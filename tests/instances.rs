@@ -2,7 +2,12 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
+#[allow(dead_code, reason = "the simulation uses more of it")]
+#[path = "simulation/chance.rs"]
+mod chance;
 mod common;
+#[path = "instances/loops.rs"]
+mod loops;
 mod postgres_server;
 #[path = "instances/rotation.rs"]
 mod rotation;

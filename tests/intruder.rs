@@ -1,4 +1,4 @@
-//! What an intruder tries at the page's address: with other people's browsers, with malformed requests, with many.
+//! Attacks on the page's address: through other people's browsers, with malformed requests, and with many requests.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -124,7 +124,7 @@ async fn security_row_46_slow_and_many_connections_leave_the_page_to_others() {
         browser.address
     );
     assert_eq!(ask(&browser.address, &api).await.status, 200);
-    // Mail does not notice.
+    // The mail listeners are not affected.
     assert!(serving.client().await.command("NOOP").await.is_ok());
     serving.stop().await;
 }
@@ -284,7 +284,7 @@ async fn security_row_46_no_form_is_taken_from_elsewhere() {
             own.len()
         );
         assert_eq!(ask(&browser.address, &request).await.status, 421, "{path}");
-        // Neither a look nor another method does what the form does, whatever the query is.
+        // Neither GET nor another method has the form's effect, with any query.
         let look = browser.send("GET", &format!("{path}?{own}"), "", "").await.status;
         assert!([200, 404, 405].contains(&look), "{path}: {look}");
         for method in ["PUT", "DELETE", "PATCH"] {
@@ -303,7 +303,7 @@ async fn security_row_46_made_up_sessions_cost_the_store_little_and_disturb_no_s
     let path = common::web::entrance(&site).await;
     let name = browser.cookie.as_ref().unwrap().split_once('=').unwrap().0.to_owned();
     let with = |cookie: String| Browser { cookie: Some(cookie), ..browser.clone() };
-    // What has not the form of a session is not looked up, and not counted.
+    // A cookie that cannot be a session is not looked up, and not counted.
     for number in 0..60 {
         let answer = with(format!("{name}=x{number}")).send("GET", "/sessions", "", "").await;
         assert_eq!(answer.status, 403, "{answer:?}");
@@ -320,10 +320,31 @@ async fn security_row_46_made_up_sessions_cost_the_store_little_and_disturb_no_s
         statuses.push(made_up.send("GET", &format!("/enter/{}", "B".repeat(43)), "", "").await.status);
     }
     assert!(statuses[60..].contains(&429), "{statuses:?}");
-    // A session that was seen, and an entrance that the command has just made, are looked up in any case.
+    // A session and an entrance that were made here are looked up in any case.
     browser.get("/").await.has(ALICE);
     assert_eq!(made_up.send("GET", &path, "", "").await.status, 200);
     Browser::enter(&site, &serving).await.get("/").await.has(ALICE);
+    // Also by a process that has seen neither before, and after a rotation of the keys.
+    serving.stop().await;
+    assert_eq!(site.run(&["keys", "rotate"]).await.code, 0);
+    let serving = site.serve().await;
+    let address = Browser::new(&serving).address;
+    let port = |address: &str| address.rsplit_once(':').unwrap().1.to_owned();
+    let renamed = |cookie: &str| cookie.replace(&port(&browser.address), &port(&address));
+    let after = |cookie: String| Browser { cookie: Some(cookie), ..Browser::new(&serving) };
+    let (made_up, session) =
+        (after(renamed(made_up.cookie.as_ref().unwrap())), renamed(browser.cookie.as_ref().unwrap()));
+    let mut statuses = Vec::new();
+    for _ in 0..60 {
+        statuses.push(made_up.send("GET", "/sessions", "", "").await.status);
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    after(session.clone()).get("/").await.has(ALICE);
+    // Nor do the cookies that another program sets beside it.
+    let name = session.split_once('=').unwrap().0;
+    let others: String = (0..5).map(|number| format!("{name}={number:A>43}; ")).collect();
+    after(format!("{others}{session}")).get("/").await.has(ALICE);
+    assert_eq!(made_up.send("GET", &path, "", "").await.status, 200);
     serving.stop().await;
 }
 

@@ -152,7 +152,7 @@ async fn a_look_changes_nothing_by_whichever_program() {
         assert_eq!(answer.header(header), value);
     }
     assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
-    // After all these looks ten consents can begin, and no more.
+    // After all these GET requests ten consents can begin, and no more.
     let path = format!("/again{path}");
     for count in 0..11 {
         let mut person = Person::default();
@@ -236,10 +236,31 @@ async fn security_row_45_unknown_links_are_slowed_and_known_ones_are_not() {
     person.look(&url).await;
     let mut statuses = Vec::new();
     for _ in 0..40 {
-        statuses.push(person.look(&url.replace("/again/", "/again/x")).await.status);
+        // What has not the form of a link is neither looked up nor counted.
+        assert_eq!(person.look(&url.replace("/again/", "/again/x")).await.status, 404);
     }
-    assert!(statuses.contains(&404) && statuses.contains(&429), "{statuses:?}");
+    let (base, _) = url.rsplit_once('/').unwrap();
+    let made_up = format!("{base}/{}", "a".repeat(26));
+    for _ in 0..40 {
+        statuses.push(person.look(&made_up).await.status);
+    }
+    assert!(statuses.starts_with(&[404; 20]) && statuses.contains(&429), "{statuses:?}");
     assert_eq!(person.look(&url).await.status, 200);
+}
+
+#[tokio::test]
+async fn security_row_45_a_link_that_was_made_up_costs_the_store_at_most_a_look() {
+    let (site, serving, settings) = expired(both(), "").await;
+    let url = link_of(&serving, &settings).await;
+    let (base, _) = url.rsplit_once('/').unwrap();
+    let mut person = Person::default();
+    person.look(&url).await;
+    // Each look at a store that is away is seen: it fails.
+    site.tamper("ALTER TABLE accounts RENAME COLUMN link_hash TO away", &[]).await;
+    assert_eq!(person.look(&url).await.status, 502, "a link of ours is looked up");
+    for token in ["x", &"A".repeat(26), &"a".repeat(27), &"1".repeat(26), "..%2fx"] {
+        assert_eq!(person.look(&format!("{base}/{token}")).await.status, 404, "{token}");
+    }
 }
 
 #[tokio::test]
@@ -280,7 +301,7 @@ async fn security_row_45_no_other_page_begins_a_consent_and_no_other_browser_end
     refused.has("another browser");
     let (tokens, _) = site.tokens().await;
     assert_eq!(tokens[0]["state"], "needs_authorization");
-    // Nor has that used the answer up.
+    // The attempt did not use up the answer.
     attacker.open(&back).await.has("Signed in as");
     let forged = back.replace("state=", "state=x");
     assert_eq!(victim.open(&forged).await.status, 400);
@@ -567,7 +588,7 @@ async fn an_account_that_waits_for_its_first_consent_has_a_link_from_the_beginni
     assert!(!format!("{ran:?}").contains(told.rsplit_once('/').unwrap().1));
 }
 
-/// The registration of Microsoft's has no path: the answer comes to the page's own beginning.
+/// Microsoft's registration has no path: the answer comes to the page's root path.
 #[tokio::test]
 async fn an_answer_comes_to_the_beginning_of_the_page() {
     let provider = Sandbox::builder().flavour(sandbox::Flavour::Exchange).user(ALICE);
@@ -584,7 +605,7 @@ async fn an_answer_comes_to_the_beginning_of_the_page() {
     assert!(query.starts_with('?') && query.contains("state="), "{query}");
     person.follow(back).await.has("Signed in as");
     drop(serving.log_in(&settings).await);
-    // Without a sign-in that waits, it is an answer to nothing, and the page is not shown.
+    // Without a waiting sign-in the answer belongs to none, and the page is not shown.
     let stray = person.look(&format!("{base}/?state=x&code=y")).await;
     assert_eq!(stray.status, 400, "{stray:?}");
 }

@@ -189,7 +189,7 @@ async fn sigterm_says_bye_to_idle_sessions() {
 async fn a_log_that_nobody_reads_stops_no_session() {
     let site = Site::new().await;
     let settings = site.authorize(ALICE).await;
-    // The log's pipe is not read from here on, and holds 64 KiB.
+    // From here on the test does not read the log's pipe, which holds 64 KiB.
     let serving = site.serve_with(&["--log", "trace"]).await;
     for _ in 0..300 {
         serving.log_in(&settings).await;

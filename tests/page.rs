@@ -1,4 +1,4 @@
-//! The page as an administrator uses it: what is shown, what each button does, and what is said about it.
+//! The page as an administrator uses it: its contents, the effect of each button, and the messages.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test aborts where it fails")]
 
@@ -205,7 +205,7 @@ async fn a_secret_of_the_client_that_is_about_to_end_stands_above_the_list() {
     page.has("The client secret of <strong>").has("days</time>").has("Load the configuration again");
     page.has("with it <a href=\"/?provider=sandbox\">its account</a> stops working");
     page.has("None needs a person");
-    // The file is changed, and the page loads it.
+    // The page loads the changed configuration file.
     site.configure("[admin]\naddress = \"127.0.0.1:0\"\n[metrics]\naddress = \"127.0.0.1:0\"\n");
     let page = browser.post("/reload", &[]).await;
     page.has("A restart is needed for the new metrics.address; the rest is in use.")
@@ -375,7 +375,7 @@ async fn security_row_23_an_app_password_is_shown_once_and_opens_what_it_is_limi
     for path in [path.as_str(), ALICES, "/activity"] {
         browser.get(path).await.lacks(&password).lacks("shown this once");
     }
-    // What cannot be meant is refused with its cure, and nothing is made.
+    // Input that cannot be meant is refused with a cure, and no account is made.
     for (fields, said) in [
         (&[("name", "x"), ("from", "everywhere")][..], "is no network"),
         (&[("name", "x"), ("expires", "2001-01-01")], "choose a day from today on"),
@@ -416,7 +416,7 @@ async fn the_limits_of_a_password_are_changed_by_a_form_that_says_what_held_befo
     page.has("value=\"192.0.2.0/24 198.51.100.7/32\"").has("value=\"2099-12-31\"");
     page.has("value=\"submission\" checked").lacks("value=\"imap\" checked");
     change(&mut browser, &fields).await.has(&format!("stay as they are: {limits}."));
-    // A mistake changes nothing, and what was typed stays to be mended.
+    // A mistake changes nothing, and the form keeps the input.
     for (fields, said) in [
         (&[("protocol", "imap"), ("from", "everywhere")][..], "is no network"),
         (&[("from", "192.0.2.7/24"), ("protocol", "imap")], "Write 192.0.2.0/24 for the network"),
@@ -456,7 +456,7 @@ async fn login_names_are_added_and_removed_by_forms_that_say_what_changed() {
         ("info@example.com", "If that is meant, allow"),
     ] {
         let page = browser.post(&format!("{ALICES}/alias"), &[("alias", alias)]).await;
-        // What was typed stays.
+        // The form keeps the input.
         page.has(said).has(&format!("autocomplete=\"off\" value=\"{alias}\"")).lacks("from now on");
     }
     let fields = [("alias", "info@example.com"), ("foreign", "yes")];
@@ -555,7 +555,7 @@ async fn every_act_says_what_changed_once_and_what_ends_something_asks_before() 
     assert_eq!(listed(&page), [ALICE]);
     assert_eq!(browser.get(BOBS).await.status, 404);
     browser.post(&format!("{BOBS}/remove"), &[]).await;
-    // A look at the address of an act does nothing.
+    // A GET of the address of an act does nothing.
     for act in ["check", "password", "disable", "enable", "authorise", "link"] {
         assert_eq!(browser.send("GET", &format!("{ALICES}/{act}"), "", "").await.status, 405, "{act}");
     }
@@ -572,7 +572,12 @@ async fn every_act_says_what_changed_once_and_what_ends_something_asks_before() 
 async fn a_table_is_judged_as_a_whole_and_each_new_account_waits_for_its_owner() {
     let site = site().await;
     let (serving, mut browser) = opened(&site).await;
-    browser.get("/").await.has("No account yet").has("Add accounts");
+    let empty = browser.get("/").await;
+    empty.has("No account yet").has("Add accounts");
+    // The script finds these in the page of before the first account, too.
+    for part in ["counts", "filter", "accounts"] {
+        empty.has(&format!("id=\"{part}\" data-live"));
+    }
     browser.get("/add").await.has("One account").has("Many accounts");
     let table = "alice@example.com\nbob@example.com,no-such-provider\nalice@example.com\n";
     let refused = browser.submit("/add", &[("table", table)]).await;
@@ -799,6 +804,59 @@ async fn what_the_browser_asks_by_itself_is_the_same_page() {
     let by_itself = browser.send("GET", "/", "X-By-Itself: 1\r\n", "").await;
     let live = |answer: &Answer| answer.body.split_once("data-live").map(|(_, rest)| rest.len());
     assert!(live(&page).is_some() && by_itself.status == 200);
+    // The counts and the filter change with the accounts.
+    let counts = page.between("id=\"counts\" data-live=\"15\">", "id=\"filter\"");
+    assert!(counts.contains("1 account") && counts.contains("None needs a person"), "{counts}");
+    let filter = page.between("id=\"filter\" data-live=\"15\">", "id=\"accounts\"");
+    assert!(filter.contains("Works (1)"), "{filter}");
+    // By this the script knows a page of a session, which ends without another status here.
+    page.has("<form class=\"leave\"");
+    let mut gone = Browser { cookie: None, ..browser.clone() };
+    let answer = gone.get("/").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.lacks("class=\"leave\"").has("imap-oauth-proxy admin");
     page.has("<link rel=\"stylesheet\" href=\"/style.css\">").has("lang=\"en\"").has("Skip to the content");
+    serving.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_twice_is_done_once_and_loses_no_password() {
+    let site = site().await;
+    let (serving, mut browser) = opened(&site).await;
+    let form = async |browser: &mut Browser, account: &str| {
+        let page = browser.get("/add").await;
+        let once =
+            page.body.split("name=\"once\" value=\"").last().unwrap().split('"').next().unwrap().to_owned();
+        [("once", once), ("table", format!("{account},sandbox")), ("passwords", "yes".to_owned())]
+    };
+    let fields = form(&mut browser, "one@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    let (first, second) = tokio::join!(browser.submit("/add", &fields), browser.submit("/add", &fields));
+    let mut shown = Vec::new();
+    for answer in [first, second] {
+        assert_eq!(answer.status, 303, "{answer:?}");
+        let page = browser.get(answer.header("location")).await;
+        page.has("one@example.com").lacks("No account was made");
+        shown.push(page.between("data-label=\"App password\"><code>", "</code>").to_owned());
+    }
+    assert!(shown[0].len() > 10 && shown[0] == shown[1], "{shown:?}");
+
+    // The connection breaks before the answer.
+    let fields = form(&mut browser, "two@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    browser.submit_and_hang_up("/add", &fields).await;
+    let answer = browser.submit("/add", &fields).await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let page = browser.get(answer.header("location")).await;
+    page.has("two@example.com").lacks("No account was made");
+    assert!(page.between("data-label=\"App password\"><code>", "</code>").len() > 10, "{page:?}");
+    // Other fields are another act, and so is another form.
+    let mut other = fields.clone();
+    other[1].1 = "three@example.com,sandbox";
+    let answer = browser.submit("/add", &other).await;
+    browser.get(answer.header("location")).await.has("three@example.com");
+    let fields = form(&mut browser, "two@example.com").await;
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, &**value)).collect();
+    browser.submit("/add", &fields).await.has("No account was made");
     serving.stop().await;
 }

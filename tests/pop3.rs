@@ -4,6 +4,8 @@
 
 mod common;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::client::tls_config;
 use common::pop3::{Client, log_in};
 use common::{ALICE, BOB, Site, login, within};
@@ -108,7 +110,7 @@ async fn every_way_to_log_in_works() {
 
 fn sandbox_base64(text: &str) -> String {
     use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(text)
+    STANDARD.encode(text)
 }
 
 #[tokio::test]
@@ -339,6 +341,42 @@ async fn what_time_heals_is_sys_temp() {
     let answer = refused(&site, &settings).await;
     assert!(answer.starts_with("-ERR [SYS/TEMP] ") && answer.contains(&closed.to_string()), "{answer:?}");
     assert!(answer.contains("wait"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_provider_that_asks_for_a_longer_pause_is_quoted_with_its_code() {
+    let site = site(Flavour::Gmail).await;
+    let settings = site.authorize(ALICE).await;
+    let serving = site.serve().await;
+    let mut client = serving.pop3().await;
+    for said in ["-ERR [LOGIN-DELAY] Too often", "-ERR [login-delay/300] Request is throttled"] {
+        site.sandbox.controls().next_pop3(Pop3Step::Token, StepFault::reply(said));
+        let answer = log_in(&mut client, &settings).await;
+        assert!(answer.starts_with("-ERR [LOGIN-DELAY] ") && answer.contains("wait"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_up_behind_its_challenge_has_refused_the_token() {
+    let site = site(Flavour::Gmail).await;
+    let settings = site.authorize(ALICE).await;
+    let controls = site.sandbox.controls();
+    let serving = site.serve().await;
+    let challenge = format!("+ {}", STANDARD.encode(r#"{"status":"400","schemes":"Bearer"}"#));
+    let refreshes = controls.stats().token_requests;
+    controls.next_pop3(Pop3Step::Token, StepFault::ReplyAndClose(vec![challenge.clone()]));
+    let mut client = serving.pop3().await;
+    assert!(log_in(&mut client, &settings).await.starts_with("+OK"), "with a fresh token");
+    assert_eq!(controls.stats().token_requests, refreshes + 1);
+    for _ in 0..2 {
+        controls.next_pop3(Pop3Step::Token, StepFault::ReplyAndClose(vec![challenge.clone()]));
+    }
+    let mut client = serving.pop3().await;
+    let answer = log_in(&mut client, &settings).await;
+    assert!(
+        answer.starts_with("-ERR [AUTH] ") && answer.contains("authorise the account again"),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ async fn a_door_that_was_named_is_proven_or_nothing_is_stored() {
         );
         assert!(site.tokens().await.0.is_empty());
     }
-    // The same with a provider that cannot be reached.
+    // A check of a provider that cannot be reached.
     let site = microsoft().await;
     site.sandbox.controls().every_step(Step::Greeting, StepFault::Close);
     let ran = site.authorize_with(&[ALICE, "--protocols", "imap,submission"], Some(ALICE)).await;

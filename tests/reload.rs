@@ -159,7 +159,7 @@ async fn another_certificate_is_shown_from_the_reload_on() {
     assert_eq!(reload(&site).await.0, 0);
     assert!(connect(&second.0).await && !connect(&first.0).await);
     assert!(session.command("NOOP").await.is_ok());
-    // The same file names with other certificates.
+    // The files keep their names, and get other certificates.
     std::fs::copy(&first.0, &second.0).unwrap();
     let (code, words) = reload(&site).await;
     assert!(code == 1 && words.contains("second.key"), "{words}");

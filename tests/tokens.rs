@@ -1,5 +1,5 @@
-//! The life of a grant between two consents: one refresh for all logins, nothing lost whatever the provider
-//! or the machine does, renewal before a login waits, and events when a person is needed.
+//! The life of a grant between two consents: one refresh for all logins, no token lost by any fault of the provider or
+//! the machine, renewal before a login waits, and events when a person is needed.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test's helper aborts the test")]
 
@@ -495,7 +495,7 @@ async fn people_are_told_once_when_a_grant_needs_them_and_when_it_has_healed() {
     within("the command's two events", both_told).await;
     let log = one.stop().await.1 + &other.stop().await.1;
     assert!(!log.contains("webhook-canary"), "{log}");
-    assert!(posted.try_recv().is_err(), "each once, whatever the number of processes");
+    assert!(posted.try_recv().is_err(), "each once, with any number of processes");
     let lines: Vec<Value> = told().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines, [event, healed]);
 }

@@ -19,8 +19,8 @@
 //! = unread TEXT                  what is left in the inbox
 //! ```
 //!
-//! `\r \n \0 \\ \xHH` are escapes, and `\*N(TEXT)` repeats TEXT N times. Every case runs twice: in one piece a turn,
-//! and byte by byte.
+//! `\r \n \0 \\ \xHH` are escapes, and `\*N(TEXT)` repeats TEXT N times. Every case runs twice: with the input of a
+//! turn in one piece, and byte by byte.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 

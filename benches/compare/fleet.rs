@@ -106,8 +106,8 @@ impl<'a> Fleet<'a> {
         Self { name: "PostgreSQL", accounts, site, database, instances, people }
     }
 
-    /// Waits until the instances have read all accounts, as each does after its start, and does at once what the server does
-    /// by itself within minutes after that.
+    /// Waits until the instances have read all accounts, which each does after its start. Then runs the maintenance
+    /// that the server would do by itself within minutes.
     pub async fn tidy(&self) {
         let Some(database) = &self.database else { return };
         accounts::settled(database.tree).await;

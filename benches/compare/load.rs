@@ -170,7 +170,7 @@ pub async fn retrieve(peer: &Peer, octets: u64) -> f64 {
     spent / ((each * 8 * SMALL) as f64 / GIB)
 }
 
-/// What comes behind the first line of the answer to RETR.
+/// Reads the rest of the answer to RETR, after its first line.
 async fn octets_of(client: &mut pop3::Client, number: u64) -> usize {
     let lines = client.list(&format!("RETR {number}")).await;
     lines.iter().map(|line| line.len() + 2).sum::<usize>() + ".\r\n".len()
@@ -223,7 +223,7 @@ pub async fn login_to_send(peer: &Arc<Peer>, count: usize) -> f64 {
     .await
 }
 
-/// The same by POP3.
+/// CPU ms for a login by POP3.
 pub async fn login_to_fetch(peer: &Arc<Peer>, count: usize) -> f64 {
     logins(peer, count, |peer| async move {
         let mut client = peer.connect_to_fetch().await;

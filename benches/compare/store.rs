@@ -1,8 +1,8 @@
 //! What the store costs a login: PostgreSQL beside SQLite, many accounts beside few, several instances beside one.
 //!
-//! Four installations run at the same time and are measured in turn, so that what else the machine does meets all of
-//! them: either store, with a handful of accounts and with `ACCOUNTS`. PostgreSQL is a server of the bench's own on a
-//! Unix socket; its CPU is that of its process tree, and its statements are those that pg_stat_statements counts.
+//! Four installations run at the same time and are measured in turn, so that other work of the machine affects all of
+//! them alike: either store, with a handful of accounts and with `ACCOUNTS`. PostgreSQL is a server of the bench's own
+//! on a Unix socket; its CPU is that of its process tree, and its statements are those that pg_stat_statements counts.
 //! Clients and providers run in this process and are not counted, but they share the machine.
 
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ pub async fn run() {
     refreshes(&fleets[..2], (logins / 4).max(PEOPLE), unasked).await;
 }
 
-/// What instances ask a database without logins; the statements a second of all of them, of each kind.
+/// The statements of instances without logins, a second and in all instances together, by kind.
 async fn idle(fleet: &Fleet<'_>) -> [f64; 4] {
     let (tree, among) = (fleet.database().unwrap(), fleet.instances.len() as f64);
     let (statements, cpu, start) = (fleet.statements().await, tree.threads(), Instant::now());

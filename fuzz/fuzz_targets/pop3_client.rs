@@ -1,5 +1,5 @@
-//! The POP3 client's side: any bytes, cut anywhere, give the same answers, and only answers of ours; none of them is said
-//! to a provider.
+//! The POP3 client's side: any bytes, split anywhere, give the same answers. The client gets only answers of the proxy,
+//! and none of its bytes goes to the provider.
 
 #![no_main]
 

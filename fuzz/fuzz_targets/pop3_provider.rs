@@ -1,5 +1,5 @@
-//! The provider's side of POP3: any bytes, cut anywhere, give the same verdict, and nothing is said but what a sign-in
-//! consists of; what is overheard after it is overheard alike, however it came.
+//! The provider's side of POP3: any bytes, split anywhere, give the same verdict, and the provider gets only the lines
+//! of a sign-in. The bytes after it are read alike for every split.
 
 #![no_main]
 

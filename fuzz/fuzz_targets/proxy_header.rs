@@ -1,5 +1,5 @@
-//! A load balancer's header: any bytes come to one end, whatever is asked for belongs to the header, and what a header
-//! says does not depend on what follows it.
+//! A load balancer's header: any bytes give a result, the reader asks for no byte behind the header, and the result
+//! does not depend on the bytes behind it.
 
 #![no_main]
 

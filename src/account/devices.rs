@@ -4,7 +4,8 @@
 //! that is disabled or whose grant was revoked refuses the device, and the device's sessions end. A device proves
 //! nothing secret, so the number of its messages is limited instead: each message is counted when the provider is ready
 //! for it, and the next session is admitted by that count. The count is kept in the store, so that it outlives the
-//! process; messages that are not written yet count, too.
+//! process; messages that are not written yet count, too. Sessions without a message do not count; far more of them than
+//! messages are refused, by a count of this process.
 //!
 //! The account of an application, whose grant may open many mailboxes, exists only behind an app password (security
 //! row 27). Such an account serves a device only by its own name, never by that of its domain, and only while it has
@@ -20,6 +21,9 @@ use super::{Accounts, Admitted, Found, find};
 use crate::store::{
     Account, DEVICE_HOUR, DeviceMessages, Grant, GrantKind, Id, LoginNote, LoginRecord, Mailbox, StoreError,
 };
+
+/// So many sessions may begin for each message that a device may send: enough for one that asks before it sends.
+const SESSIONS_A_MESSAGE: u32 = 10;
 
 /// A device that wants to send.
 #[derive(Clone, Debug)]
@@ -56,6 +60,8 @@ pub enum DeviceBar {
     NoPassword,
     /// The device has reached its limit, and may send again after this time.
     TooMany(Duration),
+    /// The device has begun far more sessions than it may send messages, and may begin one after this time.
+    TooOften(Duration),
 }
 
 /// The messages that are counted but not stored yet, by account and network.
@@ -64,11 +70,28 @@ pub(super) struct Counted {
     messages: Mutex<HashMap<(Id, String), u32>>,
     /// Held while the counts are written to the store.
     writing: tokio::sync::Mutex<()>,
+    /// The sessions of the hour that began with the first of them.
+    sessions: Mutex<HashMap<(Id, String), (OffsetDateTime, u32)>>,
 }
 
 impl Counted {
     fn lock(&self) -> MutexGuard<'_, HashMap<(Id, String), u32>> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a session that begins at `now`; the time to wait if it is more than `most` within the hour.
+    fn begin_session(&self, key: (Id, String), most: u32, now: OffsetDateTime) -> Result<(), Duration> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, count) = sessions.entry(key).or_insert((now, 0));
+        // A clock that was set back begins another hour.
+        if *since > now || now - *since >= DEVICE_HOUR {
+            (*since, *count) = (now, 0);
+        }
+        if *count >= most {
+            return Err(since.saturating_add(DEVICE_HOUR) - now);
+        }
+        *count += 1;
+        Ok(())
     }
 }
 
@@ -92,6 +115,11 @@ impl Accounts {
             && count >= login.messages_per_hour
         {
             return refused(DeviceBar::TooMany(since.saturating_add(DEVICE_HOUR) - now));
+        }
+        let most = login.messages_per_hour.saturating_mul(SESSIONS_A_MESSAGE);
+        let key_of_device = (account.id.clone(), login.network.to_owned());
+        if let Err(wait) = self.counted.begin_session(key_of_device, most, now) {
+            return refused(DeviceBar::TooOften(wait));
         }
         let session = self.sessions.enter_device(&account.id, account.grant.as_ref(), &key);
         self.refusals.read(&account);

@@ -70,13 +70,21 @@ impl AttemptKey {
 fn neighbour(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) if v4.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        other => client(other),
+    }
+}
+
+/// The address that stands for one client. A client with one IPv6 address has the 2^64 of its network (RFC 6177), and an
+/// IPv4 client on an IPv6 socket counts as IPv4.
+pub(crate) fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => masked(v6, 64),
         other => other,
     }
 }
 
-/// The /48 around an IPv6 neighbour.
-fn network(address: IpAddr) -> Option<IpAddr> {
+/// The network of an IPv6 client: a site has a /48.
+pub(crate) fn network(address: IpAddr) -> Option<IpAddr> {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => Some(masked(v6, 48)),
         _ => None,

@@ -66,12 +66,15 @@ pub(super) fn routes(site: &Arc<Site>) -> Router {
     Router::new().nest(BASE, routes)
 }
 
-/// The answer to a request that is too large, or too slow, in the shape of its address.
-pub(super) fn refuse(uri: &Uri, status: StatusCode) -> Response {
-    match uri.path().starts_with(BASE) {
-        true => Problem::bounded(status).into_response(),
-        false => status.into_response(),
-    }
+/// The answer to a request that is too large, or too slow; `None` if it is none to the API.
+pub(super) fn refuse(uri: &Uri, status: StatusCode) -> Option<Response> {
+    let is_ours = uri.path().strip_prefix(BASE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    is_ours.then(|| Problem::bounded(status).into_response())
+}
+
+/// The answer to a request whose task has ended by itself.
+fn ended() -> Response {
+    Problem::failed("something went wrong here; the log of serve has the reason").into_response()
 }
 
 /// The description holds no data of this installation, so it needs no right.
@@ -94,6 +97,6 @@ async fn judge(State(site): State<Arc<Site>>, request: Request, next: Next) -> R
     }
     match [Method::GET, Method::HEAD].contains(request.method()) {
         true => next.run(request).await,
-        false => guard::act(&site, request, next).await,
+        false => guard::act(&site, request, next, ended).await,
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::html;
@@ -15,8 +15,10 @@ use tracing::info;
 
 use super::page;
 use super::site::Site;
-use super::visit::Posted;
+use super::visit::{self, Posted};
 use super::visitors::{NotKnown, is_formed};
+use crate::control::misses::Judged;
+use crate::store::ShortLivedKind;
 
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new().route("/enter/{token}", get(show).post(enter)).route("/leave", post(leave))
@@ -43,14 +45,18 @@ async fn is_invited(site: &Site, token: &str) -> Result<bool, NotKnown> {
 /// The store's time, for a look at the entrance with this `token`; `None` if `token` does not have the form of one.
 /// Form and number of the looks are checked first, because each look costs the store.
 async fn now(site: &Site, token: &str) -> Result<Option<OffsetDateTime>, NotKnown> {
-    match (is_formed(token), site.visitors.may_find(token)) {
-        (false, _) => Ok(None),
-        (true, false) => Err(NotKnown::TooMany),
-        (true, true) => Ok(Some(site.visitors.now().await?)),
+    if !is_formed(token) {
+        return Ok(None);
+    }
+    match site.visitors.judge(ShortLivedKind::Entrance, token) {
+        Judged::Gone => Ok(None),
+        Judged::TooMany => Err(NotKnown::TooMany),
+        Judged::Look => Ok(Some(site.visitors.now().await?)),
     }
 }
 
-async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Response {
+/// Begins a session. That of the same browser ends: its cookie is replaced, so no one could end it any more.
+async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     let entered = async {
         let Some(now) = now(&site, &token).await? else { return Ok(None) };
         site.visitors.enter(&token, now).await
@@ -60,6 +66,11 @@ async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Resp
         Ok(None) => return used(),
         Err(why) => return page::not_known(&why),
     };
+    if let Ok(Some(before)) = visit::find(&site, &headers).await
+        && site.visitors.leave(&before).await.is_ok()
+    {
+        info!(session = before.session, "the session has ended, because its browser has begun another one");
+    }
     info!(session = visitor.session, user = visitor.opened_by.user, "a person has opened the page");
     let secure = if site.is_https() { "; Secure" } else { "" };
     let cookie = format!("{}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}", site.cookie());

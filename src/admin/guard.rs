@@ -145,7 +145,7 @@ pub(super) async fn judge(State(site): State<Arc<Site>>, request: Request, next:
         let text = "This form is not one of this page's, so nothing was done. Open the page itself and use its buttons.";
         return page::notice(StatusCode::FORBIDDEN, "Not from here", text);
     }
-    act(&site, request, next).await
+    act(&site, request, next, ended).await
 }
 
 /// Whether a request names a host of ours.
@@ -153,8 +153,9 @@ pub(super) fn is_for_us(site: &Site, request: &Request) -> bool {
     host(request).is_some_and(|host| site.names().has_host(host))
 }
 
-/// Runs the request to its end even if the browser hangs up; a stop waits for it.
-pub(super) async fn act(site: &Site, request: Request, next: Next) -> Response {
+/// Runs the request to its end even if the browser hangs up; a stop waits for it. `ended` is the answer, in the form of
+/// its surface, to a request whose task ended without one.
+pub(super) async fn act(site: &Site, request: Request, next: Next, ended: fn() -> Response) -> Response {
     let answering = site.running.answering();
     let done = tokio::spawn(async move {
         let _answering = answering;
@@ -162,9 +163,13 @@ pub(super) async fn act(site: &Site, request: Request, next: Next) -> Response {
     });
     done.await.unwrap_or_else(|error| {
         warn!("a request to the page has ended by itself: {error}");
-        let text = "Something went wrong here; the log of serve has the reason.";
-        page::notice(StatusCode::INTERNAL_SERVER_ERROR, "Not done", text)
+        ended()
     })
+}
+
+fn ended() -> Response {
+    let text = "Something went wrong here; the log of serve has the reason.";
+    page::notice(StatusCode::INTERNAL_SERVER_ERROR, "Not done", text)
 }
 
 /// Lets a request through to the page of a sign-in link or of a consent, which needs no session: its address or the
@@ -174,7 +179,7 @@ pub(super) async fn judge_link(State(site): State<Arc<Site>>, request: Request, 
     let is_from_no_page = !headers.contains_key(ORIGIN) && !headers.contains_key(FETCH_SITE);
     let mut response = match is_from_no_page && host(&request).is_some_and(|host| site.names().has_host(host))
     {
-        true => act(&site, request, next).await,
+        true => act(&site, request, next, ended).await,
         false => judge(State(site), request, next).await,
     };
     let policy = HeaderValue::from_static(LINK_POLICY);
@@ -231,7 +236,12 @@ pub(super) async fn only_local(State(site): State<Arc<Site>>, request: Request, 
 }
 
 /// Adds the headers of every answer.
-pub(super) async fn headers(mut response: Response) -> Response {
+pub(super) async fn headers(response: Response) -> Response {
+    with_headers(response)
+}
+
+/// The answer with the headers of every answer.
+pub(super) fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),

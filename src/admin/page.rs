@@ -35,7 +35,7 @@ use super::site::Site;
 pub(super) use add::Added;
 pub(super) use checks::Checks;
 pub(super) use frame::{how_to_enter, no_session, not_known, notice, plain};
-pub(super) use words::account_path;
+pub(super) use words::{account_path, show_at};
 
 const STYLE: &str = include_str!("page/style.css");
 const ICON: &str = include_str!("page/icon.svg");

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use maud::{Markup, PreEscaped};
@@ -22,9 +22,10 @@ use tracing::warn;
 use super::said::Said;
 use super::visit::Fields;
 use super::visitors::{Visitor, Visitors};
-use super::{again, api, consent, entrance, guard, page, socket, watch};
+use super::{again, api, consent, entrance, guard, once, page, socket, watch};
 use crate::config::AdminAddress;
 use crate::control::Installation;
+use crate::control::api_tokens::Recogniser;
 use crate::control::audit;
 use crate::control::serving::{PageListener, Running};
 use crate::http::{self, Accept, Bounds};
@@ -33,13 +34,34 @@ use crate::store::{Actor, StoreError};
 /// Connections: several people with a browser each, and one request for each connection. The largest body is a table of
 /// some ten thousand accounts. The longest answer is a revocation, which waits for a provider.
 const BOUNDS: Bounds =
-    Bounds { connections: 128, body: 1024 * 1024, answer: Duration::from_secs(75), refuse: api::refuse };
+    Bounds { connections: 128, body: 1024 * 1024, answer: Duration::from_secs(75), refuse };
+
+/// The answer to a request that is too large or too slow, in the form of its surface.
+fn refuse(uri: &Uri, status: StatusCode) -> Response {
+    let (title, text) = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => (
+            "Too large",
+            "What was sent is larger than 1 MiB, so nothing was done. Split a table, and send its parts one by one.",
+        ),
+        StatusCode::REQUEST_TIMEOUT => {
+            ("Too slow", "What was sent did not arrive in time, so nothing was done. Try again.")
+        }
+        _ => (
+            "Not over yet",
+            "The answer took too long. What was begun may still be done: look at Activity before you try again.",
+        ),
+    };
+    // The server's own bounds answer without the layer that adds the headers everywhere else.
+    guard::with_headers(api::refuse(uri, status).unwrap_or_else(|| page::notice(status, title, text)))
+}
 
 /// What the routes share.
 pub(super) struct Site {
     pub(super) running: Arc<Running>,
     pub(super) visitors: Visitors,
     pub(super) checks: page::Checks,
+    pub(super) acts: once::Acts,
+    pub(super) recogniser: Recogniser,
     bound: Option<SocketAddr>,
     /// Whether a successor has the address.
     is_left: AtomicBool,
@@ -50,8 +72,10 @@ impl Site {
         let Installation { store, sealer, .. } = running.installation(audit::signal());
         Arc::new(Self {
             running: running.clone(),
-            visitors: Visitors::new(store, sealer),
+            visitors: Visitors::new(store, sealer, running.marks()),
             checks: page::Checks::default(),
+            acts: once::Acts::default(),
+            recogniser: Recogniser::default(),
             bound: listener.address(),
             is_left: AtomicBool::new(false),
         })
@@ -116,6 +140,7 @@ pub(super) fn router(site: &Arc<Site>) -> Router {
     let guarded = Router::new()
         .merge(entrance::routes())
         .merge(page::routes())
+        .route_layer(from_fn_with_state(site.clone(), once::judge))
         .route_layer(from_fn_with_state(site.clone(), guard::judge))
         .with_state(site.clone());
     let by_link = Router::new()

@@ -12,6 +12,8 @@ use axum::response::Response;
 use super::page;
 use super::site::Site;
 use super::visitors::{NotKnown, Visitor, is_formed};
+use crate::control::misses::Judged;
+use crate::store::ShortLivedKind;
 
 /// The field of each form with the session's token.
 pub(super) const FORM_TOKEN: &str = "form_token";
@@ -46,16 +48,22 @@ pub(super) async fn find(site: &Site, headers: &HeaderMap) -> Result<Option<Visi
     let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     // Another program on this host may have set a cookie of the same name before.
     let named = pairs.filter(|(other, cookie)| *other == name && is_formed(cookie)).map(|(_, cookie)| cookie);
-    let named: Vec<&str> = named.take(MOST_COOKIES).collect();
-    if named.is_empty() {
-        return Ok(None);
+    // Those that were made here come first, however many others there are.
+    let (ours, others): (Vec<&str>, Vec<&str>) =
+        named.partition(|cookie| site.visitors.is_ours(ShortLivedKind::Session, cookie));
+    let (mut looked_for, mut is_known) = (Vec::new(), true);
+    for cookie in ours.into_iter().chain(others).take(MOST_COOKIES) {
+        match site.visitors.judge(ShortLivedKind::Session, cookie) {
+            Judged::Look => looked_for.push(cookie),
+            Judged::Gone => {}
+            Judged::TooMany => is_known = false,
+        }
     }
-    if !named.iter().any(|cookie| site.visitors.may_find(cookie)) {
-        return Err(NotKnown::TooMany);
+    if looked_for.is_empty() {
+        return if is_known { Ok(None) } else { Err(NotKnown::TooMany) };
     }
     let now = site.visitors.now().await?;
-    let mut is_known = true;
-    for cookie in named {
+    for cookie in looked_for {
         match site.visitors.find(cookie, is_of_person, now).await {
             Ok(Some(visitor)) => return Ok(Some(visitor)),
             Ok(None) => {}
@@ -109,7 +117,7 @@ impl FromRequest<Arc<Site>> for Posted {
 }
 
 /// The fields of a form, which may hold a file. A body of another kind holds none.
-async fn fields(request: Request, site: &Arc<Site>) -> Fields {
+pub(super) async fn fields(request: Request, site: &Arc<Site>) -> Fields {
     let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_owned()).unwrap_or_default();
     if kind.starts_with(b"application/x-www-form-urlencoded") {
         let body = Bytes::from_request(request, site).await.unwrap_or_default();

@@ -12,7 +12,8 @@ use time::{Duration, OffsetDateTime};
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use crate::control::misses::Lookups;
+use crate::control::misses::{Judged, Lookups};
+use crate::secret::marks::Marks;
 use crate::secret::{Sealer, Secret, random_text, same_bytes};
 use crate::store::{Actor, ShortLived, ShortLivedKind as Kind, Store, StoreError};
 
@@ -33,6 +34,7 @@ const TOKEN_LENGTH: usize = 43;
 pub(super) struct Visitors {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
+    marks: Arc<Marks>,
     lookups: Lookups,
 }
 
@@ -94,8 +96,8 @@ impl Visitor {
 }
 
 impl Visitors {
-    pub(super) fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Self {
-        Self { store, sealer, lookups: Lookups::default() }
+    pub(super) fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, marks: Arc<Marks>) -> Self {
+        Self { store, sealer, marks, lookups: Lookups::default() }
     }
 
     /// The time by the clock that all instances go by.
@@ -105,17 +107,15 @@ impl Visitors {
 
     /// A new entrance for the person `by`.
     pub(super) async fn invite(&self, by: Actor, now: OffsetDateTime) -> Result<String, StoreError> {
-        let token = random_text::<32>();
+        let token = self.marks.token(Kind::Entrance.name()).expose().to_owned();
         let entrance = Entrance { opened_by: by };
-        let key = ShortLived::key_of(&token);
-        self.keep(Kind::Entrance, key.clone(), &entrance, now + ENTRANCE_LIFE, now).await?;
-        self.lookups.found(&key);
+        self.keep(Kind::Entrance, ShortLived::key_of(&token), &entrance, now + ENTRANCE_LIFE, now).await?;
         Ok(token)
     }
 
     /// Whether an entrance with that token is open; looking at it changes nothing.
     pub(super) async fn is_invited(&self, token: &str, now: OffsetDateTime) -> Result<bool, NotKnown> {
-        let found = self.look::<Entrance>(Kind::Entrance, &ShortLived::key_of(token), now).await?;
+        let found = self.look::<Entrance>(Kind::Entrance, token, now).await?;
         Ok(found.is_some())
     }
 
@@ -126,11 +126,11 @@ impl Visitors {
         token: &str,
         now: OffsetDateTime,
     ) -> Result<Option<(String, Visitor)>, NotKnown> {
-        let entrance = ShortLived::key_of(token);
-        let Some((_, Entrance { opened_by })) = self.look(Kind::Entrance, &entrance, now).await? else {
+        let Some((_, Entrance { opened_by })) = self.look(Kind::Entrance, token, now).await? else {
             return Ok(None);
         };
-        let cookie = random_text::<32>();
+        let entrance = ShortLived::key_of(token);
+        let cookie = self.marks.token(Kind::Session.name()).expose().to_owned();
         let key = ShortLived::key_of(&cookie);
         let session = Session {
             session: random_text::<6>().to_lowercase().replace(['-', '_'], "x"),
@@ -147,13 +147,17 @@ impl Visitors {
             taken?;
             return Ok(None);
         }
-        self.lookups.found(&key);
         Ok(Some((cookie, visitor(key, session))))
     }
 
-    /// Whether the store may be asked for a session or an entrance with that token.
-    pub(super) fn may_find(&self, token: &str) -> bool {
-        self.lookups.may(&ShortLived::key_of(token))
+    /// Whether the store is asked for the session or the entrance with that token.
+    pub(super) fn judge(&self, kind: Kind, token: &str) -> Judged {
+        self.lookups.judge(&ShortLived::key_of(token), self.is_ours(kind, token))
+    }
+
+    /// Whether the token was made here.
+    pub(super) fn is_ours(&self, kind: Kind, token: &str) -> bool {
+        self.marks.knows(kind.name(), token)
     }
 
     /// The person with that cookie. A request that the browser makes by itself does not prolong the session.
@@ -163,10 +167,10 @@ impl Visitors {
         is_of_person: bool,
         now: OffsetDateTime,
     ) -> Result<Option<Visitor>, NotKnown> {
-        let key = ShortLived::key_of(cookie);
-        let Some((found, session)) = self.look::<Session>(Kind::Session, &key, now).await? else {
+        let Some((found, session)) = self.look::<Session>(Kind::Session, cookie, now).await? else {
             return Ok(None);
         };
+        let key = ShortLived::key_of(cookie);
         if is_of_person && now - found.used_at >= NOTED {
             let began = OffsetDateTime::from_unix_timestamp(session.began);
             let longest = began.unwrap_or(OffsetDateTime::UNIX_EPOCH) + LONGEST;
@@ -199,22 +203,24 @@ impl Visitors {
         Ok(self.opened::<Secret>(taken).map(|(_, said)| said))
     }
 
-    /// The value with that key, if the store may be asked for it.
+    /// The value with that token, if the store may be asked for it.
     async fn look<T: for<'a> Deserialize<'a>>(
         &self,
         kind: Kind,
-        key: &str,
+        token: &str,
         now: OffsetDateTime,
     ) -> Result<Option<(ShortLived, T)>, NotKnown> {
-        if !self.lookups.may(key) {
-            return Err(NotKnown::TooMany);
+        let (key, is_ours) = (ShortLived::key_of(token), self.is_ours(kind, token));
+        match self.lookups.judge(&key, is_ours) {
+            Judged::Look => {}
+            Judged::Gone => return Ok(None),
+            Judged::TooMany => return Err(NotKnown::TooMany),
         }
-        let found = self.opened(self.store.short_lived(kind, key, now).await?);
-        match &found {
-            Some(_) => self.lookups.found(key),
-            None => self.lookups.missed(),
+        let found = self.store.short_lived(kind, &key, now).await?;
+        if found.is_none() {
+            self.lookups.missed(&key, is_ours);
         }
-        Ok(found)
+        Ok(self.opened(found))
     }
 
     async fn keep<T: Serialize>(
@@ -269,7 +275,7 @@ mod tests {
         let sealer = Arc::new(Sealer::new([(1, Zeroizing::new([7; 32]))]).unwrap());
         let open = async || {
             let store = Arc::new(Sqlite::open(&directory.path().join("store.sqlite")).await.unwrap());
-            Visitors::new(store, sealer.clone())
+            Visitors::new(store, sealer.clone(), Arc::new(Marks::new(&[7; 32])))
         };
         let (one, other) = (open().await, open().await);
         (one, other, directory)

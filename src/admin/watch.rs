@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::control::serving::Running;
+use crate::control::serving::{Running, Unready};
 use crate::http::{self, Bounds};
 use crate::metrics::CONTENT_TYPE;
 
@@ -44,7 +44,9 @@ async fn metrics(State(running): State<Arc<Running>>) -> Response {
 async fn readyz(State(running): State<Arc<Running>>) -> Response {
     match running.readiness().await {
         Ok(ready) => plain(StatusCode::OK, &ready.to_string()),
-        Err(unready) => plain(StatusCode::SERVICE_UNAVAILABLE, &unready.to_string()),
+        // Anyone may ask: the database's own words, with its place in them, are for `imap-oauth-proxy health`.
+        Err(Unready::Store(_)) => plain(StatusCode::SERVICE_UNAVAILABLE, "its store does not answer"),
+        Err(unready @ Unready::Stopping) => plain(StatusCode::SERVICE_UNAVAILABLE, &unready.to_string()),
     }
 }
 

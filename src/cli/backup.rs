@@ -25,9 +25,10 @@ pub(super) async fn backup(options: &Options, arguments: Arguments) -> Result<Do
     installation.verify_key().await?;
     let file = &arguments.file;
     let progress = Progress::of("Copying the store");
-    let NeededKey { id, source } = backup::backup(&installation, file).await?;
+    let NeededKey { id, source, accounts } = backup::backup(&installation, file).await?;
     drop(progress);
-    print::words(&format!("The store is in {}.", file.display()));
+    let count = if accounts == 1 { "one account".to_owned() } else { format!("{accounts} accounts") };
+    print::words(&format!("The store is in {}, with {count}.", file.display()));
     print::words(&format!(
         "Only key {id} of {source} opens it. The file does not contain that key: keep a copy of it in another place."
     ));

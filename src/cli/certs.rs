@@ -5,14 +5,13 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use time::format_description::well_known::Rfc3339;
-
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::{loss, print};
 use crate::command;
 use crate::config::Config;
-use crate::control::certs;
+use crate::control::{Nothing, certs};
+use crate::surface::times::rfc3339;
 use crate::text::quoted;
 use crate::tls::Authority;
 
@@ -36,7 +35,18 @@ pub(super) enum Command {
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let config = options.load()?;
     match command {
-        Command::Show => show(&open(config).await?)?,
+        Command::Show => match certs::find_to_read(config).await? {
+            Ok(authority) => show(&authority)?,
+            Err(Nothing { directory }) => {
+                return Err(Failure::new(format!("there is no CA in {} yet", directory.display()))
+                    .hint(format!(
+                        "the first start of `{}` makes one, and so does {}",
+                        command::SERVE,
+                        command::EXPORT_CA
+                    ))
+                    .hint("where a service has one, run this as its user: sudo -u USER imap-oauth-proxy …"));
+            }
+        },
         Command::Export { file } => export(&open(config).await?, &file)?,
         Command::RenewCa { yes } => {
             let loss = "Every mail program that trusts the CA of now refuses this proxy until the new one is imported there.";
@@ -67,7 +77,8 @@ fn show(authority: &Authority) -> Result<(), Failure> {
     print::data(&format!("Subject:      {}", authority.subject()));
     print::data(&format!("Fingerprint:  SHA-256 {}", authority.fingerprint()));
     print::data(&format!("Names:        {}", authority.names()?.join(", ")));
-    print::data(&format!("Ends:         {}", authority.not_after().format(&Rfc3339)?));
+    let end = rfc3339(Some(authority.not_after()));
+    print::data(&format!("Ends:         {} UTC", print::minute(end.as_deref())));
     print::data(&format!("File:         {}", authority.ca_file().display()));
     Ok(())
 }

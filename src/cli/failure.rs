@@ -72,7 +72,10 @@ impl Failure {
         if let Some(exit_code) = self.exit_code {
             return exit_code;
         }
-        match self.error.is::<ConfigError>() || self.error.is::<crate::logging::LogFilterError>() {
+        let of_configuration = self.error.is::<ConfigError>()
+            || matches!(self.error.downcast_ref(), Some(crate::control::Error::Config(_)))
+            || self.error.is::<crate::logging::LogFilterError>();
+        match of_configuration {
             true => 2,
             false => 1,
         }

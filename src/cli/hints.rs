@@ -13,7 +13,9 @@ pub(super) fn of(error: &anyhow::Error) -> Vec<String> {
         return of_foreign(owner, path);
     }
     match (error.downcast_ref::<ConfigError>(), error.downcast_ref::<Error>()) {
-        (Some(error), _) => error.hint().map(of_configuration).into_iter().collect(),
+        (Some(error), _) | (None, Some(Error::Config(error))) => {
+            error.hint().map(of_configuration).into_iter().collect()
+        }
         (None, Some(error)) => cures(error),
         (None, None) => Vec::new(),
     }

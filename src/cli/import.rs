@@ -9,9 +9,7 @@ use super::options::Options;
 use super::{print, terminal};
 use crate::command;
 use crate::config::ConfigError;
-use crate::control::import::{
-    Applied, Fate, Old, Passwords, Scheme, Sight, Stopped, Target, apply, passwords,
-};
+use crate::control::import::{Applied, Old, Passwords, Scheme, Sight, Stopped, Target, apply, passwords};
 use crate::control::{Error, ImportError};
 use crate::secret::FileAccess;
 use crate::store::fold;
@@ -66,13 +64,14 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         None => ask(&old).await,
     };
     let scheme = old.scheme(&passwords);
-    if scheme.accounts.is_empty() {
-        words::leaving(&scheme);
+    let asks = !arguments.apply && arguments.passwords.is_none() && !arguments.without_passwords;
+    if scheme.is_empty() && !(asks && scheme.locked().next().is_some()) {
+        words::leaving(&scheme, false);
         return Err(Failure::new("no account can move, so nothing is written"));
     }
     let (mistakes, obstacles) = scheme.judge_whole(&target);
     if !arguments.apply {
-        propose(&scheme, &target, arguments.passwords.is_none() && !arguments.without_passwords);
+        propose(&scheme, &target, asks);
     }
     if let Some(failure) = last(mistakes) {
         return Err(failure);
@@ -145,11 +144,8 @@ fn propose(scheme: &Scheme, target: &Target, asks: bool) {
     print::data(&format!("This would be the new configuration, {file}, without what is secret:"));
     print::data("");
     print::block_of_data(&scheme.text(target, Sight::Hidden));
-    print::data("These accounts would move:");
-    for account in &scheme.accounts {
-        print::data(&format!("  {}", words::moving(account, asks)));
-    }
-    words::leaving(scheme);
+    words::would_move(scheme, asks);
+    words::leaving(scheme, asks);
     beside(target);
 }
 
@@ -171,15 +167,24 @@ async fn do_it(scheme: &Scheme, target: &Target) -> Result<Done, Failure> {
     let mut tell = |account: &str| print::words(&format!("Moving {account}…"));
     let applied =
         apply(scheme, target, &mut tell).await.map_err(|stopped| half_way(scheme, target, stopped))?;
-    print::data(&format!("The new configuration is {}.", target.file.display()));
+    match (&target.beside, applied.is_written) {
+        (Some(there), false) => print::data(&format!(
+            "Every account is here already, and {} has their providers, so no configuration was written.",
+            there.display()
+        )),
+        _ => print::data(&format!("The new configuration is {}.", target.file.display())),
+    }
     for (moving, (_, fate)) in scheme.accounts.iter().zip(&applied.fates) {
         print::data(&format!("  {}", words::moved(moving, fate)));
     }
-    words::leaving(scheme);
-    beside(target);
+    words::leaving(scheme, false);
+    if applied.is_written {
+        beside(target);
+    }
     next(scheme, target, &applied);
     print::words("Stop email-oauth2-proxy now; both refreshing may invalidate each other's tokens.");
-    let awaited = applied.fates.iter().any(|(_, fate)| fate.needs_person());
+    let awaited = applied.fates.iter().any(|(_, fate)| fate.needs_person())
+        || scheme.left.iter().any(|left| left.why.provider_of_domain().is_some());
     Ok(if awaited { Done::NeedsPerson } else { Done::Well })
 }
 
@@ -205,13 +210,18 @@ fn half_way(scheme: &Scheme, target: &Target, stopped: Stopped) -> Failure {
 /// The next commands, in their order.
 fn next(scheme: &Scheme, target: &Target, applied: &Applied) {
     print::words(&format!("Accounts and passwords are in {}. Next:", applied.state_directory.display()));
-    if !target.is_default {
+    if applied.is_written && !target.is_default {
         let file = quoted(&target.file.to_string_lossy());
         print::words(&format!("  export IMAP_OAUTH_PROXY_CONFIG={file}"));
     }
     for (moving, (_, fate)) in scheme.accounts.iter().zip(&applied.fates) {
-        if matches!(fate, Fate::Waits | Fate::NoToken(_)) {
-            print::words(&format!("  {}", words::authorize(moving)));
+        if let Some(command) = words::next(moving, fate) {
+            print::words(&format!("  {command}"));
+        }
+    }
+    for left in &scheme.left {
+        if let Some(provider) = left.why.provider_of_domain() {
+            print::words(&format!("  {}", words::authorize_domain(&left.section, provider)));
         }
     }
     print::words(&format!("  {}", command::CHECK_ALL));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::print;
+use crate::config::{ConfigError, ConfigHint};
 use crate::control::relocate::{self, Relocation};
 
 #[derive(clap::Subcommand)]
@@ -29,7 +30,7 @@ pub(super) struct MigrateArguments {
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let Command::Migrate(MigrateArguments { to, password_file, apply }) = command;
     let config = options.load()?;
-    let target = config.with_store(&to, password_file.as_deref())?;
+    let target = config.with_store(&to, password_file.as_deref()).map_err(|error| of_option(&error))?;
     let Relocation { from, moved, removed_key } = relocate::relocate(config, &target, apply).await?;
     let what = format!(
         "{} accounts, {} grants, {} app passwords, {} rows in all",
@@ -55,4 +56,14 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         }
     }
     Ok(Done::Well)
+}
+
+/// A mistake in the place of the new store, which the command line names and not the configuration.
+fn of_option(error: &ConfigError) -> Failure {
+    let option = if error.key() == "store.password_file" { "--password-file" } else { "--to" };
+    let failure = Failure::new(format!("{option}: {}", error.message())).with_exit_code(2);
+    match error.hint() {
+        Some(ConfigHint::Words(words)) => failure.hint(words.replace("url = ", "--to ")),
+        _ => failure,
+    }
 }

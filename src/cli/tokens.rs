@@ -85,7 +85,12 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
 }
 
 fn span(text: &str) -> Result<time::Duration, String> {
-    times::span(text).ok_or_else(|| "write a number of days or hours: 14d, 12h".to_owned())
+    let (number, unit) = text.split_at(text.trim_end_matches(char::is_alphabetic).len());
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    times::span(text).ok_or_else(|| match is_number && matches!(unit, "d" | "h" | "m" | "s") {
+        true => "it is too long; the most is a century, 36525d".to_owned(),
+        false => "write a number of days or hours: 14d, 12h".to_owned(),
+    })
 }
 
 async fn refresh(installation: &Installation, name: &str) -> Result<Done, Failure> {

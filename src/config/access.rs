@@ -16,6 +16,8 @@ pub struct Access {
     pub proxy_protocol: Vec<IpNet>,
     /// Addresses that stand for an account.
     pub devices: Vec<Device>,
+    /// The administrator knows that the listener speaks cleartext: behind a load balancer, that this ends TLS.
+    pub acknowledge_cleartext: bool,
 }
 
 /// A device that sends without a login, from its address, in the name of an account.
@@ -68,6 +70,7 @@ mod tests {
             from: vec!["192.0.2.0/24".parse().unwrap()],
             proxy_protocol: vec!["10.0.0.5/32".parse().unwrap()],
             devices: vec![device("192.0.2.0/24", "floor"), device("192.0.2.7/32", "scanner")],
+            acknowledge_cleartext: false,
         };
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         assert!(access.admits(ip("::ffff:192.0.2.7")) && !access.admits(ip("192.0.3.7")));

@@ -31,7 +31,7 @@ pub enum ConfigHint {
 
 impl ConfigError {
     /// A file that cannot be read.
-    pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+    pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
         let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
         let message = match is_denied {
             true => format!("is there, but cannot be read: {error}"),
@@ -47,6 +47,16 @@ impl ConfigError {
             true => self.message.clone(),
             false => format!("{}: {}", self.key, self.message),
         }
+    }
+
+    /// The key, in the form `listeners.0.addresses`.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The fault, without its place.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// The cure, if there is more to say than the message.
@@ -126,6 +136,11 @@ impl Problem {
         self.message.starts_with("missing field")
     }
 
+    /// Whether the value is right, and another key should stand beside it.
+    pub(super) fn misses_another_key(&self) -> bool {
+        self.message == "is missing" || self.message.contains("beside")
+    }
+
     pub(super) fn in_file(self, file: Option<&Path>, text: &str) -> ConfigError {
         let (line, key) = match self.place {
             Location::Offset(offset) => (offset.map(|offset| line_of(text, offset)), String::new()),
@@ -133,6 +148,16 @@ impl Problem {
         };
         ConfigError { file: file.map(Path::to_owned), line, key, message: self.message, hint: self.hint }
     }
+}
+
+/// The one of `names` of which `name` may be a misspelling.
+pub fn nearest_name<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = names.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
+    // Short names have many others near them.
+    distances
+        .filter(|(distance, _)| *distance <= 2 && 2 * *distance < name.chars().count())
+        .min()
+        .map(|(_, known)| known)
 }
 
 /// The hint for "unknown field `x`, expected one of `a`, `b`": the nearest name, or all of them.

@@ -165,6 +165,7 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
     let placeholders = placeholders.collect();
     let (providers, unsupported) = preset::providers(file.providers, &base)?;
     warnings.extend(providers.values().filter_map(super::provider::Provider::prompts_in_vain));
+    warnings.extend(listeners::unproven(file.listeners.as_deref().unwrap_or_default()));
     let (admin, unreachable) = admin::admin(&file.admin, &base)?;
     warnings.extend(unreachable);
     let (callback, old) = admin::callback(file.callback)?.unzip();

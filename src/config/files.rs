@@ -19,14 +19,22 @@ pub fn default_file() -> Result<Option<PathBuf>, ConfigError> {
 
 /// The default configuration files: the user's own, then the machine's.
 pub fn default_files() -> Vec<PathBuf> {
-    let own = std::env::var_os("XDG_CONFIG_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| home().map(|home| home.join(".config")));
-    own.map(|directory| directory.join("imap-oauth-proxy/config.toml"))
+    own_directory("XDG_CONFIG_HOME", ".config")
+        .map(|directory| directory.join("config.toml"))
         .into_iter()
         .chain([PathBuf::from("/etc/imap-oauth-proxy/config.toml")])
         .collect()
+}
+
+/// The default file to make where there is none: the machine's for root, if a package has made its directory, else the
+/// person's.
+pub fn new_default_file() -> Option<PathBuf> {
+    let files = default_files();
+    let of_machine = files.last().filter(|file| file.parent().is_some_and(std::path::Path::is_dir));
+    match rustix::process::geteuid().is_root() {
+        true => of_machine.or(files.first()).cloned(),
+        false => files.first().cloned(),
+    }
 }
 
 /// `$STATE_DIRECTORY` (systemd's, the first of its list), else the XDG state home.
@@ -36,13 +44,15 @@ pub(super) fn default_state_directory() -> Option<PathBuf> {
     {
         return Some(PathBuf::from(first));
     }
-    std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| home().map(|home| home.join(".local/state")))
-        .map(|directory| directory.join("imap-oauth-proxy"))
+    own_directory("XDG_STATE_HOME", ".local/state")
 }
 
-fn home() -> Option<PathBuf> {
-    std::env::home_dir().filter(|path| path.is_absolute())
+/// The user's own directory of this program: below `$variable`, else below `default` in the home directory.
+fn own_directory(variable: &str, default: &str) -> Option<PathBuf> {
+    let is_absolute = |path: &PathBuf| path.is_absolute();
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(is_absolute)
+        .or_else(|| std::env::home_dir().filter(is_absolute).map(|home| home.join(default)))
+        .map(|directory| directory.join("imap-oauth-proxy"))
 }

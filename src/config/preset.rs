@@ -28,6 +28,14 @@ const PRESETS: &[(&str, &str)] = &[
     ("zoho", include_str!("../../config/providers/zoho.toml")),
 ];
 
+/// Other names of the hosts of sign-in services.
+const SERVICES: [(&str, &str); 4] = [
+    ("login.live.com", "login.microsoftonline.com"),
+    ("login.windows.net", "login.microsoftonline.com"),
+    ("accounts.google.com", "oauth2.googleapis.com"),
+    ("www.googleapis.com", "oauth2.googleapis.com"),
+];
+
 type Providers = (BTreeMap<String, Provider>, Vec<Unsupported>);
 
 /// The presets, with the configuration's tables laid over them.
@@ -98,6 +106,27 @@ pub(crate) fn domains(name: &str) -> Vec<String> {
 pub(crate) fn hosts() -> Vec<String> {
     let presets = presets().unwrap_or_default();
     let servers = presets.values().flat_map(|preset| [&preset.imap, &preset.pop3, &preset.smtp]).flatten();
+    servers.filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned())).collect()
+}
+
+/// Whether the preset of that name gives codes for another device.
+pub(crate) fn takes_device(name: &str) -> bool {
+    let preset = presets().ok().and_then(|mut presets| presets.remove(name));
+    preset.is_some_and(|preset| preset.takes_device())
+}
+
+/// The hosts of the mail servers that take tokens of the sign-in service at `token_url`: those of every preset with
+/// that service, whatever the version of the endpoint.
+pub(crate) fn family(token_url: &str) -> Vec<String> {
+    let host = |url: &str| Some(url::Url::parse(&url.replace("{tenant}", "t")).ok()?.host_str()?.to_owned());
+    let Some(service) = host(token_url) else { return Vec::new() };
+    let service =
+        SERVICES.iter().find(|(name, _)| *name == service).map_or(&*service, |(_, service)| *service);
+    let presets = presets().unwrap_or_default();
+    let of_service = presets
+        .values()
+        .filter(|preset| preset.token_url.as_deref().and_then(host).as_deref() == Some(service));
+    let servers = of_service.flat_map(|preset| [&preset.imap, &preset.pop3, &preset.smtp]).flatten();
     servers.filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned())).collect()
 }
 

@@ -86,6 +86,11 @@ impl ProviderFile {
         ]
     }
 
+    /// Whether `authorize --device` can work.
+    pub(super) fn takes_device(&self) -> bool {
+        self.device_url.is_some() && self.no_device.is_none()
+    }
+
     /// The fault of a client id that is only a placeholder.
     pub(super) fn client_id_fault(&self) -> Option<String> {
         let id = self.client_id.as_deref()?.trim();

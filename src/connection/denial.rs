@@ -3,8 +3,8 @@
 //! AUTHENTICATIONFAILED makes mail programs ask for another password, so it means a wrong password only. `[ALERT]`
 //! makes them show the text, so it is for causes on which the user has to act.
 //!
-//! A text about a cause that passes says "wait": fetchmail takes an `-ERR` before the login for a wrong password, and
-//! mails the user about it, unless the line has that word.
+//! A text about a temporary cause contains the word "wait". Without that word, fetchmail takes an `-ERR` before the
+//! login for a wrong password, and mails the user about it.
 
 use std::time::Duration;
 
@@ -91,6 +91,14 @@ pub(super) fn device(bar: DeviceBar, account: &str, messages_per_hour: u32) -> D
             );
             return Denial::new(Code::Limit, text);
         }
+        DeviceBar::TooOften(wait) => {
+            let minutes = wait.whole_minutes().max(0) + 1;
+            let text = format!(
+                "This device has begun far more sessions within an hour than the {messages_per_hour} messages that it may send; \
+                 try again in {minutes} min"
+            );
+            return Denial::new(Code::Limit, text);
+        }
     };
     Denial::new(Code::ContactAdmin, text)
 }
@@ -99,6 +107,10 @@ pub(super) fn store_failed(error: &StoreError) -> Denial {
     if let StoreError::Away(_) = error {
         let text =
             "The mail proxy does not reach its database; nothing is lost, wait and try again in a moment";
+        return Denial::new(Code::Unavailable, text);
+    }
+    if let StoreError::Full = error {
+        let text = "The disk of the mail proxy's store is full; nothing is lost, wait and try again once there is room";
         return Denial::new(Code::Unavailable, text);
     }
     Denial::new(
@@ -124,6 +136,14 @@ pub(super) fn tls_only() -> Denial {
     Denial::new(Code::PrivacyRequired, "This port speaks TLS; set the connection security to SSL/TLS")
 }
 
+/// The greeting where the client's cleartext crossed the network to a load balancer.
+pub(super) fn in_clear() -> Denial {
+    Denial::new(
+        Code::PrivacyRequired,
+        "No password is read here without TLS; set the connection security to SSL/TLS",
+    )
+}
+
 pub(super) fn silent_provider(provider: &Provider, server: &Endpoint, has_token: bool) -> Denial {
     let title = &provider.title;
     let text = match has_token {
@@ -133,7 +153,7 @@ pub(super) fn silent_provider(provider: &Provider, server: &Endpoint, has_token:
     Denial::new(Code::Unavailable, text)
 }
 
-/// A cause that passes, in words that may not yet say so.
+/// The denial for a temporary cause, whose text gets the word "wait" if it lacks it.
 fn passing(text: String) -> Denial {
     let wait = if text.contains("wait") { "" } else { "; wait and try again later" };
     Denial::new(Code::Unavailable, format!("{text}{wait}"))
@@ -174,8 +194,8 @@ pub(super) fn no_token(failure: &TokenFailure, authorize: &str) -> Denial {
     }
 }
 
-/// A person's consent at `link` mends the account. The link comes first, with blanks around it, so that a double click
-/// selects it; the cause is left out where a line would get too long, and then the command.
+/// The text for an account that needs a person's consent at `link`. The link comes first, with blanks around it, so
+/// that a double click selects it. If the line gets too long, the cause is left out, and then the command.
 pub(super) fn sign_in_again(link: &str, authorize: &str, cause: &str) -> Denial {
     let shortest = format!("Sign in again: {link}");
     let shorter = format!("{shortest} (or run: {authorize})");

@@ -42,6 +42,11 @@ impl Ending {
     }
 }
 
+/// Closes a connection whose client came to the load balancer without TLS, with the reason as its greeting.
+pub fn refuse_cleartext<P: Protocol>(tcp: &TcpStream) {
+    turn_away::<P>(tcp, &denial::in_clear());
+}
+
 pub(super) async fn ending(stopping: impl Future<Output = ()>, lost: impl Future<Output = ()>) -> Ending {
     tokio::select! {
         biased;

@@ -6,13 +6,15 @@
 //! over. So silent strangers, from any number of addresses, leave room for a login, and a session is never ended.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+use crate::account::{client, network};
 
 /// After this time, a mail program has presented its password.
 const TIME_TO_LOG_IN: Duration = Duration::from_secs(10);
@@ -84,7 +86,7 @@ impl Places {
 
     /// A place for a connection from `from`, and the address of the connection that gave it up.
     pub fn enter(&self, from: IpAddr) -> Result<(ConnectionPermit, Option<IpAddr>), Full> {
-        let address = address(from);
+        let address = client(from);
         let (limit, per_address) =
             (self.limit.load(Ordering::Relaxed), self.per_address.load(Ordering::Relaxed));
         let now = Number::try_from(self.began.elapsed().as_micros()).unwrap_or(Number::MAX);
@@ -236,27 +238,6 @@ impl Groups {
     }
 }
 
-/// The address for counting. A client with one IPv6 address has the 2^64 of its network (RFC 6177), and an IPv4
-/// client on an IPv6 socket counts as IPv4.
-fn address(of: IpAddr) -> IpAddr {
-    match of.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => masked(v6, 64),
-        other => other,
-    }
-}
-
-/// The network of an IPv6 address: a site has a /48.
-fn network(of: IpAddr) -> Option<IpAddr> {
-    match of {
-        IpAddr::V6(v6) if !v6.is_loopback() => Some(masked(v6, 48)),
-        _ => None,
-    }
-}
-
-fn masked(address: Ipv6Addr, bits: u32) -> IpAddr {
-    IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits))))
-}
-
 fn lock(crowd: &Mutex<Crowd>) -> MutexGuard<'_, Crowd> {
     crowd.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -344,7 +325,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_is_one_address_and_a_mapped_address_is_ipv4() {
-        let of = |text: &str| address(text.parse().unwrap()).to_string();
+        let of = |text: &str| client(text.parse().unwrap()).to_string();
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
         assert_eq!(of("::1"), "::1");

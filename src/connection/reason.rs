@@ -131,7 +131,7 @@ impl From<DeviceBar> for Reason {
         match bar {
             DeviceBar::NoAccount | DeviceBar::OfDomain | DeviceBar::NoPassword => Self::Misconfigured,
             DeviceBar::Disabled => Self::Disabled,
-            DeviceBar::TooMany(_) => Self::DeviceLimit,
+            DeviceBar::TooMany(_) | DeviceBar::TooOften(_) => Self::DeviceLimit,
         }
     }
 }

@@ -71,9 +71,6 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
     let (client, from_client) = client.into_parts();
     let (upstream, from_upstream) = upstream.into_parts();
     proxy.live.listen_to(&live.session, true);
-    // The session itself counts as its first message, so that sessions which send nothing are bounded, too.
-    device.iter().for_each(|device| super::admit::count_message(proxy, &account, device));
-    let mut is_first = true;
     let mut relay = Relay::new(Session {
         client,
         upstream,
@@ -82,9 +79,7 @@ pub(super) async fn relay<P: Protocol>(proxy: &Arc<Proxy>, joined: Box<Joined>, 
         watch: device.as_ref().map_or_else(P::Watch::default, |_| P::Watch::of_device()),
         tell: |overheard| {
             count(proxy, &live.session, &overheard);
-            if let (Overheard::MessageBegun, Some(device)) = (&overheard, &device)
-                && !std::mem::take(&mut is_first)
-            {
+            if let (Overheard::MessageBegun, Some(device)) = (&overheard, &device) {
                 super::admit::count_message(proxy, &account, device);
             }
             write_down(proxy, &account, P::DOOR, overheard);

@@ -247,7 +247,9 @@ impl<P: Protocol> Attempt<'_, P> {
         credential.greeted = fresh && greets;
         let mut outcome = self.dialogue.authenticate(&mut upstream, &credential).await;
         // A provider that hangs up after a refusal gets the other name on a new connection.
-        if let (true, Err(Refusal::Closed), Some(user)) = (fresh, &outcome, credential.or_user) {
+        if let (true, Err(refusal), Some(user)) = (fresh, &outcome, credential.or_user)
+            && refusal.is_hang_up()
+        {
             upstream = self.dial().await?;
             let other = Credential { user, or_user: None, greeted: greets, ..credential };
             outcome = self.dialogue.authenticate(&mut upstream, &other).await;

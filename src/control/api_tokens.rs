@@ -2,23 +2,33 @@
 //!
 //! A token is shown once, when it is made. The store has a hash of it, which every process reads at each request, so
 //! that a new or revoked token takes effect at once everywhere. All hashes are compared, each in constant time: how
-//! long that takes says nothing about a token.
+//! long that takes says nothing about a token. A text that cannot be a token is not compared, and of made-up tokens only
+//! so many.
 
 pub(super) mod error;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
 use time::OffsetDateTime;
 
 use self::error::ApiTokenError;
 use super::audit::Deed;
 use super::error::Error;
 use super::installation::Installation;
+use super::marks;
+use super::misses::{Judged, Lookups};
 use super::passwords::check_name;
-use crate::secret::{Secret, random_text, same_bytes};
-use crate::store::{API_TOKEN_HASH, ApiToken, Store, StoreError};
+use crate::secret::marks::Marks;
+use crate::secret::{Secret, same_bytes, sha256};
+use crate::store::{API_TOKEN_HASH, ApiToken, ShortLived, Store, StoreError};
 
 /// The beginning of each token, by which people and scanners of leaked secrets recognise it.
 const BEGINNING: &str = "iop_";
+/// What the mark of a token is made for. Tokens that were made before there were marks have none.
+const MARKED_FOR: &str = "api token";
+/// 32 bytes in base64url, after the beginning.
+const LENGTH: usize = 43;
 /// The most tokens: each request is compared with every one.
 const MOST: usize = 100;
 /// A use is stored once in this time, so that a program that asks each second does not write each second.
@@ -34,10 +44,11 @@ pub(crate) async fn create(
     if installation.store.api_tokens().await?.len() >= MOST {
         return Err(ApiTokenError::TooMany { most: MOST }.into());
     }
-    let token = Secret::new(format!("{BEGINNING}{}", random_text::<32>()));
+    let token = marks::of(installation).await?.token(MARKED_FOR);
+    let token = Secret::new(format!("{BEGINNING}{}", token.expose()));
     let row = ApiToken {
         name: name.to_owned(),
-        hash: hash(token.expose()),
+        hash: sha256(token.expose().as_bytes()),
         read_only,
         created_at: OffsetDateTime::now_utc(),
         last_used_at: None,
@@ -63,26 +74,74 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<()
     }
 }
 
-/// The token with this `text`, if there is one; notes the use.
-pub(crate) async fn recognise(store: &dyn Store, text: &str) -> Result<Option<ApiToken>, StoreError> {
-    let (hash, now) = (hash(text), OffsetDateTime::now_utc());
-    let mut found = None;
-    for token in store.api_tokens().await? {
-        if same_bytes(&token.hash, &hash) {
-            found = Some(token);
+/// What a text is, which a program sends as its token.
+#[derive(Debug)]
+pub(crate) enum Recognised {
+    /// This token.
+    Token(Box<ApiToken>),
+    /// None.
+    None,
+    /// Not known: too many were sent that are none.
+    TooMany,
+}
+
+/// Recognises tokens.
+#[derive(Default)]
+pub(crate) struct Recogniser {
+    lookups: Lookups,
+    /// The hashes of all tokens when they were read last: a token of before the marks is known by its own.
+    known: Mutex<HashSet<[u8; API_TOKEN_HASH]>>,
+}
+
+impl Recogniser {
+    /// What `text` is; stores the use of a token.
+    pub(crate) async fn recognise(
+        &self,
+        store: &dyn Store,
+        marks: &Marks,
+        text: &str,
+    ) -> Result<Recognised, StoreError> {
+        let Some(body) = text.strip_prefix(BEGINNING).filter(|body| is_formed(body)) else {
+            return Ok(Recognised::None);
+        };
+        let (hash, key) = (sha256(text.as_bytes()), ShortLived::key_of(text));
+        let is_ours = self.is_known(&hash) || marks.knows(MARKED_FOR, body);
+        match self.lookups.judge(&key, is_ours) {
+            Judged::Look => {}
+            Judged::Gone => return Ok(Recognised::None),
+            Judged::TooMany => return Ok(Recognised::TooMany),
         }
+        let tokens = store.api_tokens().await?;
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
+            tokens.iter().map(|token| token.hash).collect();
+        let mut found = None;
+        for token in tokens {
+            if same_bytes(&token.hash, &hash) {
+                found = Some(token);
+            }
+        }
+        let Some(token) = found else {
+            self.lookups.missed(&key, is_ours);
+            return Ok(Recognised::None);
+        };
+        note(store, &token).await;
+        Ok(Recognised::Token(Box::new(token)))
     }
-    if let Some(token) = &found
-        && token.last_used_at.is_none_or(|at| (now - at).abs() >= NOTED_EVERY)
+
+    fn is_known(&self, hash: &[u8; API_TOKEN_HASH]) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+    }
+}
+
+async fn note(store: &dyn Store, token: &ApiToken) {
+    let now = OffsetDateTime::now_utc();
+    if token.last_used_at.is_none_or(|at| (now - at).abs() >= NOTED_EVERY)
         && let Err(error) = store.note_api_token(&token.name, now).await
     {
         tracing::warn!("that the API token {:?} was used cannot be stored: {error}", token.name);
     }
-    Ok(found)
 }
 
-fn hash(token: &str) -> [u8; API_TOKEN_HASH] {
-    let mut hash = [0; API_TOKEN_HASH];
-    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    hash
+fn is_formed(body: &str) -> bool {
+    body.len() == LENGTH && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }

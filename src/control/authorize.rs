@@ -228,7 +228,7 @@ mod tests {
         let judged = plan.judge(installation, false).await.unwrap();
         match begin(installation, judged, &mut |_| ()).await.unwrap() {
             Pending::Consent(consent) => consent,
-            Pending::Ready(_) => panic!("nobody has consented yet"),
+            Pending::Ready(_) => panic!("no consent has come yet"),
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct NeededKey<'a> {
     pub(crate) id: u32,
     /// The place of the key.
     pub(crate) source: &'a KeySource,
+    /// How many accounts the backup has.
+    pub(crate) accounts: usize,
 }
 
 /// Copies the store to `file`, which must not exist, while other processes use the store.
@@ -26,12 +28,13 @@ pub(crate) async fn backup<'a>(installation: &'a Installation, file: &Path) -> R
     let _lock = installation.sealing().await?;
     installation.store.copy_to(file).await?;
     installation.record(Deed::BackedUp, Some(&file.display().to_string())).await;
-    let id = installation.sealer.current_key();
-    Ok(NeededKey { id, source: &installation.config.store.key })
+    let (id, accounts) = (installation.sealer.current_key(), installation.store.accounts().await?.len());
+    Ok(NeededKey { id, source: &installation.config.store.key, accounts })
 }
 
 /// Replaces the store by the backup `file`; returns the new path of the replaced store.
 pub(crate) async fn restore(config: Config, file: &Path) -> Result<Option<PathBuf>, Error> {
+    std::fs::File::open(file).map_err(|error| Error::Unreadable { file: file.to_owned(), error })?;
     if config.store.postgres.is_some() {
         let why = "the store is in PostgreSQL, whose own tools (pg_restore) bring a backup back";
         return Err(StoreError::Unusable(why.to_owned()).into());

@@ -9,7 +9,7 @@ mod shared;
 mod source;
 
 use super::error::Error;
-use super::installation::Installation;
+use super::installation::{Installation, Nothing};
 use crate::command;
 use crate::config::Config;
 use crate::tls::{Authority, Identity, IdentityWarning};
@@ -44,6 +44,25 @@ pub(crate) async fn find(config: Config) -> Result<(Authority, bool), Error> {
     }
     let is_new = config.tls.own.is_none() && !Authority::is_there(&config.state_directory);
     Ok((Authority::open(&own(&config)?, OffsetDateTime::now_utc())?, is_new))
+}
+
+/// The CA, if there is one; makes none.
+pub(crate) async fn find_to_read(config: Config) -> Result<Result<Authority, Nothing>, Error> {
+    let directory = config.state_directory.clone();
+    if is_shared(&config) {
+        let installation = match Installation::open_to_read(config).await? {
+            Ok(installation) => installation,
+            Err(nothing) => return Ok(Err(nothing)),
+        };
+        return match shared::is_missing(&installation).await? {
+            true => Ok(Err(Nothing { directory })),
+            false => Ok(Ok(authority(&installation).await?)),
+        };
+    }
+    match config.tls.own.is_none() && !Authority::is_there(&directory) {
+        true => Ok(Err(Nothing { directory })),
+        false => Ok(Ok(Authority::open(&own(&config)?, OffsetDateTime::now_utc())?)),
+    }
 }
 
 /// Replaces the CA by a new one; a running `serve` shows its certificates within a minute.

@@ -35,7 +35,7 @@ pub(crate) async fn check(
     tell: &mut (dyn FnMut(CheckEvent<'_>) + Send),
 ) -> Result<Outcome, Error> {
     let mut steps = Steps::new(tell);
-    let Some(installation) = open(&mut steps, config).await else { return Ok(steps.outcome()) };
+    let Some(installation) = open(&mut steps, config, name).await else { return Ok(steps.outcome()) };
     let accounts = match name {
         Some(name) => match installation.account(name).await {
             Ok(found) => vec![found],
@@ -113,14 +113,17 @@ async fn all(installation: &Installation) -> Result<Vec<Found>, Error> {
     Ok(all)
 }
 
-/// Opens store and key.
-async fn open(steps: &mut Steps<'_>, config: Config) -> Option<Installation> {
+/// Opens store and key, for a check of the account called `name`, or of all.
+async fn open(steps: &mut Steps<'_>, config: Config, name: Option<&str>) -> Option<Installation> {
     let started = Instant::now();
     let (directory, source) = (config.state_directory.clone(), config.store.key.clone());
     let installation = match Installation::open_to_read(config).await {
         Ok(Ok(installation)) => installation,
         Ok(Err(nothing)) => {
             steps.tell(CheckEvent::NoAccounts(&nothing.directory));
+            if let Some(name) = name {
+                steps.done("account", Some(started), Err(Error::NoAccount { name: name.to_owned() }));
+            }
             return None;
         }
         Err(error) => {

@@ -111,9 +111,9 @@ impl Consents {
         };
         let provider = judged.provider.title.clone();
         let begun = authorize::begin(&installation, judged.brought_to(redirect_uri), &mut |_| ()).await?;
-        let (origin, key) = (visitor.origin, Secret::new(random_text::<32>()));
+        let origin = visitor.origin;
         let mut record = Record {
-            key: ShortLived::key_of(key.expose()),
+            key: String::new(),
             origin: origin.clone(),
             account: String::new(),
             owner: String::new(),
@@ -128,6 +128,8 @@ impl Consents {
             Pending::Ready(ready) => {
                 (record.account, record.owner) = (ready.account().to_owned(), ready.owner().to_owned());
                 let (id, account) = (random_text::<16>(), record.account.clone());
+                let key = self.new_key(&id);
+                record.key = ShortLived::key_of(key.expose());
                 self.add(&id, &record, time::Duration::try_from(LIFE).unwrap_or_default()).await?;
                 self.work(&id, account, async move { ready.finish(&installation, &mut |_| ()).await });
                 return Ok(Begun { id, key, origin, url: None });
@@ -141,6 +143,8 @@ impl Consents {
         record.stage = Stage::Waiting { url: url.clone(), pastes };
         record.waiting = consent.frozen();
         let id = id_of(state.expose());
+        let key = self.new_key(&id);
+        record.key = ShortLived::key_of(key.expose());
         self.add(&id, &record, time::Duration::try_from(LIFE).unwrap_or_default()).await?;
         if let Some(listener) = listener {
             self.listeners.hold(listener, state, format!("{origin}{ANSWER}"), Instant::now() + LIFE);
@@ -160,7 +164,7 @@ impl Consents {
         let id = id_of(state.expose());
         let key = key_of(&id);
         for _ in 0..TRIES {
-            let mut kept = self.load(&id).await?.ok_or(NotTaken::Unknown)?;
+            let mut kept = self.of_state(&id, state.expose()).await?.ok_or(NotTaken::Unknown)?;
             kept.record.judge(key.as_ref())?;
             // None for a second request with the same answer, of a person who reloads the page.
             let Some(frozen) = kept.record.waiting.take() else { return Ok(id) };
@@ -185,10 +189,10 @@ impl Consents {
         with: impl Fn(Actor) -> Installation,
     ) -> Result<(), NotTaken> {
         // Without a key the store is not asked.
-        let key = Some(key.ok_or(NotTaken::OtherBrowser)?);
+        let key = key.ok_or(NotTaken::OtherBrowser)?;
         for _ in 0..TRIES {
-            let mut kept = self.load(id).await?.ok_or(NotTaken::Unknown)?;
-            kept.record.judge(key)?;
+            let mut kept = self.of_key(id, key).await?.ok_or(NotTaken::Unknown)?;
+            kept.record.judge(Some(key))?;
             let Some(frozen) = kept.record.waiting.take() else { return Ok(()) };
             let installation = with(kept.record.actor.clone());
             let answered =
@@ -248,7 +252,7 @@ impl Consents {
         });
     }
 
-    /// Does the last part of the consent called `id`, whatever becomes of the browser.
+    /// Completes the consent called `id`, even if the browser goes away.
     fn work(
         self: &Arc<Self>,
         id: &str,
@@ -267,7 +271,7 @@ impl Consents {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::control::actors;
+    use crate::control::{actors, marks};
 
     const ORIGIN: &str = "https://proxy.corp.example";
 
@@ -301,8 +305,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let installation = installation(directory.path()).await;
         let with = |_: Actor| copy_of(&installation);
-        let (began, consents) =
-            (Arc::new(Consents::new(&installation)), Arc::new(Consents::new(&installation)));
+        let marks = Arc::new(marks::of(&installation).await.unwrap());
+        let (began, consents) = (
+            Arc::new(Consents::new(&installation, marks.clone())),
+            Arc::new(Consents::new(&installation, marks)),
+        );
         let (begun, state) = begin(&began, &installation).await;
         let (other, _) = begin(&consents, &installation).await;
         assert_eq!(consents.place_of(&state).await.unwrap(), Some(format!("{ORIGIN}{ANSWER}")));

@@ -12,11 +12,13 @@ pub(super) mod error;
 mod existing;
 mod ignored;
 pub(super) mod ini;
+mod judging;
 mod left;
 mod listeners;
 mod opening;
 mod passwords;
 mod scheme;
+mod servers;
 mod source;
 mod tables;
 mod target;
@@ -33,10 +35,11 @@ use crate::secret::Secret;
 use crate::store::fold;
 
 pub(crate) use applying::{Applied, Fate, Stopped, apply};
+pub(crate) use judging::Obstacle;
 pub(crate) use left::{Change, Ignored, Left, Why};
 pub(crate) use opening::{Awaited, Token};
 pub(crate) use passwords::{PasswordsFile, Unmatched};
-pub(crate) use scheme::{Moving, Passwords, Scheme};
+pub(crate) use scheme::{Approach, Moving, Passwords, Scheme};
 pub(crate) use target::Target;
 pub(crate) use text::Sight;
 
@@ -79,9 +82,9 @@ impl Old {
 
     /// The accounts whose mail passwords are needed.
     pub(crate) fn asked(&self) -> Vec<String> {
-        let Scheme { accounts, left, .. } = self.scheme(&Passwords::new());
-        let locked = left.into_iter().filter(|left| left.why == Why::SecretLocked).map(|left| left.section);
-        accounts.into_iter().map(|moving| moving.name).chain(locked).collect()
+        let scheme = self.scheme(&Passwords::new());
+        let locked = scheme.locked().map(|left| left.section.clone());
+        scheme.accounts.iter().map(|moving| moving.name.clone()).chain(locked).collect()
     }
 
     /// Whether `password` opens the encrypted values of the account of that name, if it has any.

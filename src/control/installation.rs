@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::actors;
 use super::error::Error;
 use super::keys::error::KeysError;
+use super::marks;
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
 use crate::config::Config;
@@ -41,6 +42,11 @@ pub(crate) struct Installation {
 pub(crate) struct Nothing {
     /// The state directory, which may not exist.
     pub(crate) directory: PathBuf,
+}
+
+/// Whether there is a store, which may have accounts. A database server is not asked.
+pub(super) fn has_store(config: &Config) -> bool {
+    config.store.postgres.is_some() || config.store.sqlite.exists()
 }
 
 impl Installation {
@@ -125,7 +131,8 @@ impl Installation {
     /// `None` where there are no links.
     pub(crate) async fn sign_in_link(&self, name: &str) -> Result<Option<Secret>, Error> {
         let base = Base::configured(&self.config.admin);
-        self.shown_link(name, &Links::new(self.store.clone(), self.sealer.clone(), base)).await
+        let links = Links::new(self.store.clone(), self.sealer.clone(), base);
+        self.shown_link(name, &links.with_marks(Arc::new(marks::of(self).await?))).await
     }
 
     /// Like [`Installation::sign_in_link`], with these `links`.

@@ -1,9 +1,10 @@
-//! Counts misses: look-ups of sign-in links, sessions, entrances and consents that do not exist, and sign-ins by a link
-//! that fail to begin. Each miss costs the database or a provider a request.
+//! Bounds what made-up tokens cost the database: tokens of sign-in links, sessions, entrances, consents and answers that
+//! do not exist.
 //!
-//! Each kind has a count of its own, which falls with time. After a burst of misses the answer is to wait. That stops a
-//! program that tries links, or that makes the proxy ask a provider again and again. It costs a person nothing: a known
-//! link that begins a sign-in is not counted.
+//! A token with a mark of this installation ([`crate::secret::marks`]) is always looked up, but not again after it was
+//! missing once. A token without a mark was made up, or made before there were marks; such tokens are looked up until too
+//! many were missing. That count falls with time. So a program that tries tokens does not take the database's connections
+//! from logins, and stops no person. Sign-ins by a link that fail to begin are counted as well, because each asks a provider.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,41 +62,50 @@ fn after_a_miss(empty_at: u64, now: Duration) -> Option<u64> {
 /// The number of remembered keys; there are never as many sessions, entrances or consents at one time.
 const REMEMBERED: usize = 512;
 
-/// Decides whether the store is asked for a token: always for a token that was found lately, and for others until there
-/// were too many misses. So a program that tries tokens does not take the database's connections from logins, and
-/// people with a session keep it.
+/// Decides whether the store is asked for a token.
 #[derive(Default)]
 pub(crate) struct Lookups {
     misses: Misses,
-    /// The keys that were found last, which are hashes of tokens.
-    found: Mutex<VecDeque<String>>,
+    /// The keys of the last marked tokens that were not there, which are hashes. They do not come back.
+    gone: Mutex<VecDeque<String>>,
+}
+
+/// The answer of [`Lookups::judge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// Ask the store, and call [`Lookups::missed`] if the token is not there.
+    Look,
+    /// It is not there.
+    Gone,
+    /// Too many without a mark were not there; whether this one is there is not known.
+    TooMany,
 }
 
 impl Lookups {
-    /// Whether the store may be asked for `key`.
-    pub(crate) fn may(&self, key: &str) -> bool {
-        !self.misses.is_full() || self.keys().iter().any(|other| other == key)
+    /// Whether the store is asked for `key`, of a token that has a mark or not.
+    pub(crate) fn judge(&self, key: &str, is_marked: bool) -> Judged {
+        match is_marked {
+            true if self.keys().iter().any(|other| other == key) => Judged::Gone,
+            false if self.misses.is_full() => Judged::TooMany,
+            _ => Judged::Look,
+        }
     }
 
-    /// `key` was found in the store.
-    pub(crate) fn found(&self, key: &str) {
-        let mut keys = self.keys();
-        if keys.iter().any(|other| other == key) {
+    /// `key` was not there.
+    pub(crate) fn missed(&self, key: &str, is_marked: bool) {
+        if !is_marked {
+            self.misses.count();
             return;
         }
+        let mut keys = self.keys();
         if keys.len() >= REMEMBERED {
             keys.pop_front();
         }
         keys.push_back(key.to_owned());
     }
 
-    /// A key was not in the store.
-    pub(crate) fn missed(&self) {
-        self.misses.count();
-    }
-
     fn keys(&self) -> MutexGuard<'_, VecDeque<String>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,18 +127,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_that_was_found_is_looked_up_although_many_others_are_not_there() {
+    async fn a_marked_key_is_looked_up_once_although_many_others_are_not_there() {
         let lookups = Lookups::default();
-        lookups.found("session");
-        assert!(lookups.may("session") && lookups.may("another"));
         for _ in 0..BURST {
-            assert!(lookups.may("another"));
-            lookups.missed();
+            assert_eq!(lookups.judge("made up", false), Judged::Look);
+            lookups.missed("made up", false);
         }
-        assert!(!lookups.may("another") && lookups.may("session"));
+        assert_eq!(lookups.judge("made up", false), Judged::TooMany);
+        assert_eq!(lookups.judge("session", true), Judged::Look);
         tokio::time::advance(INTERVAL).await;
-        assert!(lookups.may("another"));
-        (0..REMEMBERED).for_each(|number| lookups.found(&number.to_string()));
-        assert!(!lookups.keys().iter().any(|key| key == "session"), "only so many are remembered");
+        assert_eq!(lookups.judge("made up", false), Judged::Look);
+        lookups.missed("session", true);
+        assert_eq!(lookups.judge("session", true), Judged::Gone);
+        (0..REMEMBERED).for_each(|number| lookups.missed(&number.to_string(), true));
+        assert_eq!(lookups.keys().len(), REMEMBERED, "only so many are remembered");
     }
 }

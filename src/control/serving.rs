@@ -32,7 +32,7 @@ use self::upkeep::Replaced;
 use super::answers;
 use super::error::Error;
 use super::installation::Installation;
-use super::misses::Misses;
+use super::misses::{Lookups, Misses};
 use crate::config::Config;
 use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
@@ -148,7 +148,7 @@ impl Prepared {
         let replaced = Replaced { identity: identities, teller: tellers, shared: shared.clone() };
         let company = upkeep::start(&kept, &installation.sealer, &replaced, &supervisor).await;
         upkeep::renew_tokens(&kept, &supervised_doors);
-        let (consents, keeper) = consents::none_yet(installation);
+        let (consents, keeper) = consents::none_yet(installation, kept.marks.clone());
         let receiver = callback.map(|callback| answers::Receiver::new(callback, keeper.clone()).into());
         if let Some(receiver) = &receiver {
             supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
@@ -172,7 +172,7 @@ impl Prepared {
             receiver,
             keeper,
             consents,
-            misses: Misses::default(),
+            links: Lookups::default(),
             failed: Misses::default(),
             shown: Shown::first(config, identity, acceptors, shared).into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),

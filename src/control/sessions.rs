@@ -8,13 +8,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
 use super::error::Error;
 use crate::connection::LiveSession;
 use crate::secret::{Sealer, random_text};
 use crate::store::{Actor, Instance, InstanceAnswer, Question, Store, StoreError};
+use crate::text::rfc3339;
 
 /// How long a command waits for the instances.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,13 +41,12 @@ pub(crate) struct SessionRow {
 
 impl SessionRow {
     pub(crate) fn of(session: &LiveSession) -> Self {
-        let since = session.since.replace_nanosecond(0).unwrap_or(session.since);
         Self {
             id: session.id.clone(),
             account: session.account.clone(),
             protocol: session.door.name().to_owned(),
             from: session.from.to_string(),
-            since: since.format(&Rfc3339).unwrap_or_default(),
+            since: rfc3339(session.since),
             password: session.password.clone(),
             client_id: session.client.clone(),
             bytes_up: session.up(),
@@ -125,15 +124,24 @@ pub(crate) async fn ask(store: &dyn Store, sealer: &Sealer, asked: &Asked) -> Re
     Ok(heard)
 }
 
+/// The answers, read when all may be there: those of thousands of sessions are long.
 async fn wait(store: &dyn Store, id: &str, asked: &[Instance]) -> Result<Vec<InstanceAnswer>, StoreError> {
     let end = Instant::now() + PATIENCE;
+    // An instance that has just begun answers too, and counts as one of those that were asked.
+    let mut enough = asked.len();
     loop {
         tokio::time::sleep(PAUSE).await;
+        let number = store.count_answers(id).await?;
+        let is_over = Instant::now() >= end;
+        if number < enough && !is_over {
+            continue;
+        }
         let answers = store.answers(id).await?;
         let is_there = |instance: &Instance| answers.iter().any(|answer| answer.holder == instance.holder);
-        if asked.iter().all(is_there) || Instant::now() >= end {
+        if is_over || asked.iter().all(is_there) {
             return Ok(answers);
         }
+        enough = answers.len() + 1;
     }
 }
 

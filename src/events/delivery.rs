@@ -3,6 +3,7 @@
 //! The program gets the event as JSON on its standard input. It runs without a shell and without our
 //! environment, which may hold a key. It is killed when it takes too long.
 
+use std::fmt::Display;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,27 +51,25 @@ impl Delivery {
 
     async fn run(&self, json: &str) -> bool {
         let Some((program, arguments)) = self.command.split_first() else { return false };
-        for pause in PAUSES {
-            tokio::time::sleep(pause).await;
-            match run(program, arguments, json).await {
-                Ok(()) => return true,
-                Err(error) => tracing::warn!("events.command {program:?} failed for an event: {error}"),
-            }
-        }
-        false
+        tried(&format!("events.command {program:?}"), || run(program, arguments, json)).await
     }
 
     async fn post(&self, json: &str) -> bool {
         let Some(webhook) = &self.webhook else { return false };
-        for pause in PAUSES {
-            tokio::time::sleep(pause).await;
-            match webhook.post(json.to_owned()).await {
-                Ok(()) => return true,
-                Err(error) => tracing::warn!("events.webhook failed for an event: {error}"),
-            }
-        }
-        false
+        tried("events.webhook", || webhook.post(json.to_owned())).await
     }
+}
+
+/// Makes an attempt after each of [`PAUSES`], until one succeeds. Failures are logged under the name `what`.
+async fn tried<E: Display, A: Future<Output = Result<(), E>>>(what: &str, attempt: impl Fn() -> A) -> bool {
+    for pause in PAUSES {
+        tokio::time::sleep(pause).await;
+        match attempt().await {
+            Ok(()) => return true,
+            Err(error) => tracing::warn!("{what} failed for an event: {error}"),
+        }
+    }
+    false
 }
 
 /// Runs a program to its end, with `input` on its standard input. Its output is discarded.

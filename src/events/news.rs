@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::command;
 use crate::forecast::EndCause;
 use crate::secret::Secret;
 use crate::store::{GrantKind, GrantState, GrantStatus, fold};
+use crate::text::rfc3339;
 use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// The row's mark for a reported approaching end.
@@ -179,7 +179,7 @@ impl Event {
             reason,
             cure,
             sign_in_url: None,
-            at: now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).ok(),
+            at: Some(rfc3339(now)),
         }
     }
 }

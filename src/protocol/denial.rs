@@ -56,6 +56,8 @@ pub enum Code {
     AuthorizationFailed,
     /// The provider or the token endpoint is down. The password is not the problem: try later.
     Unavailable,
+    /// The same, where the provider asks for a longer pause between two logins, which POP3 has a code of its own for.
+    LoginDelay,
     /// Only an administrator can repair it.
     ContactAdmin,
     /// A limit on connections or attempts.

@@ -84,6 +84,11 @@ pub enum Step {
 pub trait ProviderDialogue {
     /// Processes the inbox; lines to send go to the outbox.
     fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal>;
+
+    /// The meaning of the connection's end while a verdict is due.
+    fn closed(&mut self) -> Refusal {
+        Refusal::Closed
+    }
 }
 
 /// A balancer sends its header in one piece; a client that has sent an empty line waits for an answer.
@@ -168,11 +173,14 @@ pub(super) async fn sign_in<U: Stream>(
     sign_in: &mut impl ProviderDialogue,
     upstream: &mut Wire<U>,
 ) -> Result<Accepted, Refusal> {
-    drive(upstream, |inbox, outbox| match sign_in.step(inbox, outbox)? {
+    let step = |inbox: &mut Buffer, outbox: &mut Buffer| match sign_in.step(inbox, outbox)? {
         Step::More => Ok(None),
         Step::Accepted(accepted) => Ok(Some(accepted)),
-    })
-    .await
+    };
+    match drive(upstream, step).await {
+        Err(Refusal::Closed) => Err(sign_in.closed()),
+        signed_in => signed_in,
+    }
 }
 
 /// Moves bytes for `step` until `step` has a result.

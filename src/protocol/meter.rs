@@ -14,7 +14,7 @@ pub(super) struct Meter {
     bytes: usize,
     commands: u32,
     failures: u32,
-    /// No PROXY protocol header comes: the client waits behind what such a header could begin with.
+    /// Whether no PROXY protocol header will come: the client sent a possible beginning of one, and then waited.
     no_header: bool,
 }
 
@@ -79,7 +79,7 @@ impl Meter {
         self.bytes == 0 && !self.no_header && matches!(inbox, b"\r\n" | b"\r\n\r\n")
     }
 
-    /// The rest of a header did not come: empty lines are only empty lines from now on.
+    /// Notes that the rest of a header did not come: from now on, empty lines are never the beginning of a header.
     pub(super) fn no_header(&mut self) {
         self.no_header = true;
     }

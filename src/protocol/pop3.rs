@@ -55,7 +55,7 @@ impl Protocol for Pop3 {
     const DOOR: Door = Door::Pop3;
     /// A collector and a telephone may fetch at the same time; each is done within a moment.
     const GATE_PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
-    /// It is not known that all providers keep it.
+    /// Not every provider is known to keep a connection after a refusal.
     const KEEPS_REFUSED: bool = false;
     const WORDS: &'static Vocabulary = &WORDS;
 

@@ -144,6 +144,14 @@ impl Refusal {
         matches!(self, Self::Token(_))
     }
 
+    /// Whether the server has hung up.
+    pub fn is_hang_up(&self) -> bool {
+        match self {
+            Self::Token(said) => said.answers == Answers::Nothing,
+            other => matches!(other, Self::Closed),
+        }
+    }
+
     /// The answer to the mail program if the caller has no better one. A password prompt must come only if another
     /// password could help (RFC 5530).
     pub fn denial(&self) -> Denial {
@@ -152,6 +160,7 @@ impl Refusal {
             // Not AUTHENTICATIONFAILED: the app password is right, and typing another one does not help.
             Self::Token(said) => advised(Code::AuthorizationFailed, said),
             Self::Connections(said) => advised(Code::InUse, said),
+            Self::Throttled { said, .. } if said.names_login_delay() => advised(Code::LoginDelay, said),
             Self::Throttled { said, .. } | Self::Unavailable(said) => advised(Code::Unavailable, said),
             Self::Disabled(said) => advised(Code::ContactAdmin, said).alert(),
             Self::WebLogin { url: None, said } => advised(Code::WebLogin, said).alert(),
@@ -193,6 +202,13 @@ impl Said {
         format!("\"{}\"{}{challenge}; {}", self.text, self.answers, self.advice.cause)
     }
 
+    /// Whether the text begins with the response code of a login that came too soon (RFC 2449 §8.1.1).
+    fn names_login_delay(&self) -> bool {
+        const CODE: &str = "[LOGIN-DELAY";
+        let begins = self.text.get(..CODE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(CODE));
+        begins && self.text.get(CODE.len()..).is_some_and(|rest| rest.starts_with([']', '/']))
+    }
+
     /// Cause and cure, in the form stored with the account.
     pub fn trouble(&self) -> Trouble {
         Trouble::new(CauseKind::MailboxRefused, self.cause(), self.advice.cure())
@@ -215,6 +231,8 @@ pub enum Answers {
     SignIn,
     /// This command, after a sign-in that succeeded.
     Command(&'static str),
+    /// None, for there is no line: the server has hung up behind its challenge.
+    Nothing,
 }
 
 impl fmt::Display for Answers {
@@ -223,32 +241,10 @@ impl fmt::Display for Answers {
             Self::Connection => f.write_str(" instead of a greeting"),
             Self::SignIn => Ok(()),
             Self::Command(name) => write!(f, " to {name}"),
+            Self::Nothing => f.write_str(" instead of a verdict"),
         }
     }
 }
-
-/// Why the mailbox could not be read, in words. The token is good: the provider has just accepted it.
-#[derive(Debug)]
-pub struct NotListed(pub Refusal);
-
-impl fmt::Display for NotListed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the sign-in succeeded, but the mailbox was not looked into: ")?;
-        match &self.0 {
-            // The advice on an unknown text is about a sign-in, and wrong here.
-            Refusal::Token(Said { text, answers, .. }) => write!(
-                f,
-                "the provider said \"{text}\"{answers}; check the access to the mailbox, and try again later"
-            ),
-            Refusal::Closed => {
-                f.write_str("the provider closed the connection instead of showing it; try again later")
-            }
-            refusal => write!(f, "{refusal}"),
-        }
-    }
-}
-
-impl std::error::Error for NotListed {}
 
 /// Cause and remedy of a provider's refusal, in plain words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -73,6 +73,20 @@ pub(super) fn answer_challenge(
     Ok(())
 }
 
+/// The meaning of the connection's end while a verdict is due. Behind a challenge it refuses the token, which `advice`
+/// explains: some servers hang up instead of a verdict.
+pub(super) fn closed(challenge: Option<Box<Challenge>>, advice: Advice) -> Refusal {
+    match challenge {
+        None => Refusal::Closed,
+        challenge => Refusal::Token(Said {
+            text: "connection closed".to_owned(),
+            answers: Answers::Nothing,
+            challenge,
+            advice,
+        }),
+    }
+}
+
 /// The caller's next action after a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

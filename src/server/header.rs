@@ -6,6 +6,7 @@
 //! own address instead, every client of the balancer would get the rights of that address.
 
 mod checksum;
+mod fields;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -67,12 +68,12 @@ pub enum HeaderError {
     Io(#[from] io::Error),
 }
 
-/// Reads the header from `tcp`, and no byte more.
-pub(super) async fn read(tcp: &mut TcpStream) -> Result<Header, HeaderError> {
+/// Reads the header from `tcp`, and no byte more. Returns also whether the client used TLS, if the header says so.
+pub(super) async fn read(tcp: &mut TcpStream) -> Result<(Header, Option<bool>), HeaderError> {
     let mut begun = Vec::new();
     let reading = read_whole(tcp, &mut begun);
     match tokio::time::timeout(PATIENCE, reading).await {
-        Ok(read) => read,
+        Ok(read) => read.map(|header| (header, says_tls(&begun, header))),
         Err(_) if begun.is_empty() => Err(HeaderError::Missing),
         Err(_) => Err(HeaderError::Truncated),
     }
@@ -147,7 +148,7 @@ fn binary(begun: &[u8]) -> Result<Next, HeaderError> {
 
 /// Parses a complete header.
 fn parse(bytes: &[u8]) -> Result<Header, HeaderError> {
-    let config = ParseConfig { include_tlvs: true, ..ParseConfig::default() };
+    let config = ParseConfig { include_tlvs: false, ..ParseConfig::default() };
     let (header, length) =
         ProxyHeader::parse(bytes, config).map_err(|_| HeaderError::Broken("its addresses are none"))?;
     if length != bytes.len() {
@@ -161,21 +162,29 @@ fn parse(bytes: &[u8]) -> Result<Header, HeaderError> {
         Some(address) if !is_a_clients(address.source.ip()) => {
             Err(HeaderError::Broken("its source is no address that a client has"))
         }
-        Some(_) if header.tlvs().any(|field| field.is_err()) => {
-            Err(HeaderError::Broken("one of its fields is longer than the header, or broken"))
+        Some(address) if !fields::are_whole(fields(bytes, &address.source)) => {
+            Err(HeaderError::Broken("one of its fields is longer than the header"))
         }
-        Some(address)
-            if header.tlvs().next().is_some() && !checksum::fits(bytes, fields(&address.source)) =>
-        {
+        Some(address) if !checksum::fits(bytes, bytes.len() - fields(bytes, &address.source).len()) => {
             Err(HeaderError::Broken("its checksum is wrong"))
         }
         Some(address) => Ok(Header::From(address.source)),
     }
 }
 
-/// Where the fields of version 2 begin: behind two addresses of the source's family and two ports.
-fn fields(source: &SocketAddr) -> usize {
-    FIXED + if source.is_ipv4() { 2 * 4 + 4 } else { 2 * 16 + 4 }
+/// The fields of a whole header: in version 2 behind two addresses of the source's family and two ports.
+fn fields<'a>(header: &'a [u8], source: &SocketAddr) -> &'a [u8] {
+    let at = FIXED + if source.is_ipv4() { 2 * 4 + 4 } else { 2 * 16 + 4 };
+    let is_binary = !header.starts_with(b"PROXY ");
+    header.get(at..).filter(|_| is_binary).unwrap_or_default()
+}
+
+/// Whether the client used TLS, if `begun`, a whole header, says so.
+fn says_tls(begun: &[u8], header: Header) -> Option<bool> {
+    match header {
+        Header::From(source) => fields::tls(fields(begun, &source)),
+        Header::Local => None,
+    }
 }
 
 fn is_a_clients(address: IpAddr) -> bool {

@@ -31,8 +31,8 @@ pub trait ChangeStore: Send + Sync {
         None
     }
 
-    /// Those of the app passwords `of` whose accounts are not disabled and have a grant in force, without those that ended
-    /// before `today` (UTC).
+    /// The app passwords among `of` that are still valid: the account is not disabled and has a grant in force, and the
+    /// password did not end before `today` (UTC).
     async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError>;
 
     /// Checks whether the database is still the one that was opened. If another one has taken its place, and is a store

@@ -14,7 +14,7 @@ pub fn sane_date(at: OffsetDateTime) -> OffsetDateTime {
     at.clamp(EARLIEST, LATEST)
 }
 
-/// The same for a number of seconds since 1970, which may lie outside of the calendar.
+/// The nearest safe date to a number of seconds since 1970, which may lie outside of the calendar.
 pub(super) fn sane_date_of(seconds: i64) -> OffsetDateTime {
     let seconds = seconds.clamp(EARLIEST.unix_timestamp(), LATEST.unix_timestamp());
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(EARLIEST)

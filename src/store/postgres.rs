@@ -45,10 +45,13 @@ mod pulse;
 mod questions;
 #[path = "sql/rows.rs"]
 mod rows;
+mod sealing;
+mod server;
 #[path = "sql/settings.rs"]
 mod settings;
 #[path = "sql/short_lived.rs"]
 mod short_lived;
+mod slots;
 #[path = "sql/trail.rs"]
 mod trail;
 #[path = "sql/whole.rs"]
@@ -66,15 +69,13 @@ use self::news::News;
 use self::pool::{Pool, Writing};
 use self::pulse::Pulse;
 use super::migrating::{self, Statements};
-use super::{Judge, SealedSetting, SealingLock, StoreError};
+use super::{Judge, SealedSetting, StoreError};
 use crate::secret::Secret;
 
 const MIGRATIONS: &[Statements] = &[(1, "initial", include_str!("postgres/migrations/0001_initial.sql"))];
 
 /// The advisory lock of writes that read first.
 const WRITING: i64 = 0x696d_6170_0000_0001;
-/// The advisory lock of commands that seal.
-const SEALING: i64 = 0x696d_6170_0000_0002;
 
 /// The lock of the process that migrates.
 const MIGRATING: &str = "SELECT pg_advisory_xact_lock(7596835280108126211)";
@@ -105,7 +106,11 @@ pub struct Postgres {
     /// The address of the database, without the password.
     shown: String,
     pool: Pool,
+    /// For what must not wait behind logins: signs of life, leases, and the tokens that a provider has just given.
+    vital: Pool,
     pulse: Arc<Pulse>,
+    /// Who waits for the lock of those who seal.
+    sealing: sealing::Queue,
     holder: Arc<Holder>,
     news: News,
     known: look::Known,
@@ -166,10 +171,11 @@ impl Unmigrated {
             error => unusable(&error),
         })?;
         let news = News::new(connect::listening(&settings), pool.clone());
-        let (holder, known) = (Arc::new(Holder::new(pool.clone())), look::Known::new(settings.stale));
+        let vital = pool.beside(connect::VITAL);
+        let (holder, known) = (Arc::new(Holder::new(vital.clone())), look::Known::new(settings.stale));
         let shown = settings.shown();
-        let pulse = Pulse::new(pool.connect_options(), shown.clone());
-        Ok(Postgres { shown, pool, pulse, holder, news, known })
+        let pulse = Pulse::new(pool.clone(), shown.clone());
+        Ok(Postgres { shown, pool, vital, pulse, sealing: sealing::Queue::default(), holder, news, known })
     }
 }
 
@@ -185,7 +191,13 @@ impl Postgres {
         Ok(self.pool.clone())
     }
 
-    /// A transaction under the lock of writers, so that no other one changes what it has read.
+    /// The same for what must not wait behind logins.
+    fn vital(&self) -> Result<Pool, StoreError> {
+        self.pulse.is_there()?;
+        Ok(self.vital.clone())
+    }
+
+    /// A transaction that no other writer which reads first comes between.
     async fn write(&self) -> Result<Writing, StoreError> {
         let mut transaction = self.pool()?.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITING).execute(&mut *transaction).await?;
@@ -207,26 +219,10 @@ impl Postgres {
     fn known_holder(&self) -> Result<Option<String>, StoreError> {
         Ok(self.holder.known())
     }
-
-    /// Takes the lock for a transaction: a lock for a session would stay with a connection that a pooler lends to other
-    /// clients.
-    async fn keep_others_from_sealing(&self) -> Result<SealingLock, StoreError> {
-        let mut transaction = self.pool()?.begin().await?;
-        transaction.waits();
-        // A rotation of many grants takes longer than any statement may.
-        for sql in ["SET LOCAL statement_timeout = 0", "SET LOCAL idle_in_transaction_session_timeout = 0"] {
-            sqlx::query(sql).execute(&mut *transaction).await?;
-        }
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SEALING).execute(&mut *transaction).await?;
-        Ok(SealingLock::new(Sealing(std::sync::Mutex::new(transaction))))
-    }
 }
 
-/// Keeps other commands from sealing until it is dropped. The mutex is never locked; it only makes the value `Sync`.
-struct Sealing(#[allow(dead_code, reason = "the lock ends with the transaction")] std::sync::Mutex<Writing>);
-
-/// Migrates in one transaction, so that a pooler lends one connection for all of it. Afterwards the prepared statements
-/// that sqlx has named on that connection are removed, because other clients use it next.
+/// In one transaction, so that a pooler lends one connection for all of it. The statements that sqlx names for it are
+/// removed from that connection, which other clients use afterwards.
 async fn migrate(connection: &mut PgConnection) -> Result<(), MigrateError> {
     let mut transaction = connection.begin().await?;
     transaction.execute("DEALLOCATE ALL").await?;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::StoreError;
+use crate::secret::sha256;
 
 /// The kind of a value. Each is bounded in number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,8 +70,7 @@ impl ShortLived {
     /// The key of the value with this token.
     pub fn key_of(token: &str) -> String {
         use base64::Engine as _;
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest)
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha256(token.as_bytes()))
     }
 }
 

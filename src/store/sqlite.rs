@@ -235,6 +235,11 @@ impl Sqlite {
         Ok(self.opened()?.pool.clone())
     }
 
+    /// The same: all writes of a file wait for each other.
+    fn vital(&self) -> Result<SqlitePool, StoreError> {
+        self.pool()
+    }
+
     /// The record for a login.
     async fn look(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
         self.opened()?.looks.find(name).await

@@ -155,7 +155,7 @@ fn of_authorizing(error: &Error) -> Vec<String> {
         Error::ApplicationNeedsPassword => vec!["leave --no-app-password out".to_owned()],
         Error::RedirectElsewhere { account, .. } => vec![
             format!("{} --paste works without it", command::authorize_account(account)),
-            "or let your web server pass that address on to a running `imap-oauth-proxy serve`: set address in [callback]"
+            "or let your web server pass that address on to a running `imap-oauth-proxy serve`: set url = \"https://…\" in [admin]"
                 .to_owned(),
         ],
         Error::NoConsent { .. } => vec![

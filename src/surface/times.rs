@@ -4,10 +4,9 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime, Time};
 
-/// A time as RFC 3339 in UTC, whole seconds.
+/// A time that may be missing, as RFC 3339 in UTC.
 pub(crate) fn rfc3339(at: Option<OffsetDateTime>) -> Option<String> {
-    let at = at?.to_offset(time::UtcOffset::UTC);
-    at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok()
+    at.map(crate::text::rfc3339)
 }
 
 /// The span of a text such as `14d`, `12h`, `30m`, `90s`; `None` if the text is not one.

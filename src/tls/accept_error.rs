@@ -7,6 +7,8 @@ use std::io;
 
 use rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 
+use super::failure::{Failure, alert_text};
+
 /// How a handshake with a mail program ended. The connection is closed already.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
@@ -89,14 +91,10 @@ impl AcceptError {
 
 impl From<io::Error> for AcceptError {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                Self::Vanished
-            }
-            _ => match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-                Some(inner) => inner.clone().into(),
-                None => Self::Io(error),
-            },
+        match Failure::of(error) {
+            Failure::Vanished => Self::Vanished,
+            Failure::Tls(error) => error.into(),
+            Failure::Io(error) => Self::Io(error),
         }
     }
 }
@@ -135,19 +133,4 @@ impl From<AlertDescription> for AcceptError {
             other => Self::RefusedByClient(other),
         }
     }
-}
-
-/// The alert's name in RFC 8446 §6, such as `unknown_ca`, so that a person can search for it.
-pub(super) fn alert_text(alert: AlertDescription) -> String {
-    let name = format!("{alert:?}");
-    let mut text = String::new();
-    let mut after_small = false;
-    for c in name.chars() {
-        if c.is_uppercase() && after_small {
-            text.push('_');
-        }
-        after_small = c.is_lowercase();
-        text.push(c.to_ascii_lowercase());
-    }
-    text
 }

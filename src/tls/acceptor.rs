@@ -119,7 +119,7 @@ pub enum FirstBytes {
 
 /// Enough bytes for the start of a PROXY protocol header, and for the longest HTTP method with its blank.
 const PEEKED: usize = 12;
-/// The least bytes that show a PROXY protocol header: fewer may be empty lines that a person types.
+/// The smallest number of bytes that shows a PROXY protocol header: fewer may be empty lines that a person types.
 const PROXY_HEADER: usize = 5;
 
 impl FirstBytes {
@@ -137,8 +137,8 @@ impl FirstBytes {
         }
     }
 
-    /// Waits for the first bytes of `tcp` without taking them. A reset before them is no byte, too: port scanners and
-    /// health checks end a connection so.
+    /// Waits for the first bytes of `tcp` without taking them. A reset before them counts as an end without a byte:
+    /// port scanners and health checks end connections in this way.
     pub async fn peek(tcp: &TcpStream) -> std::io::Result<Self> {
         let mut bytes = [0; PEEKED];
         match tcp.peek(&mut bytes).await {

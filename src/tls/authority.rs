@@ -31,7 +31,7 @@ pub use shared::SharedAuthority;
 use super::names::HostNames;
 use super::{TlsSettings, metadata};
 use crate::files;
-use crate::secret::random_bytes;
+use crate::secret::{random_bytes, sha256};
 
 /// Ten years, as mkcert does: longer than the life of a machine, because a new CA means work at every client.
 const LIFETIME: Duration = Duration::days(3652);
@@ -130,8 +130,7 @@ impl Authority {
 
     /// SHA-256 of the certificate in the form that clients show: `AB:CD:…`.
     pub fn fingerprint(&self) -> String {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &self.certificate);
-        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+        sha256(&self.certificate).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
     }
 
     pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {

@@ -7,7 +7,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use super::accept_error::alert_text;
+use super::failure::{Failure, alert_text};
 
 /// How a handshake with a provider ended. The connection is closed already.
 #[derive(Debug, thiserror::Error)]
@@ -128,14 +128,10 @@ impl ConnectError {
 
     pub(super) fn new(host: &str, error: io::Error) -> Self {
         let host = host.to_owned();
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                Self::Vanished { host }
-            }
-            _ => match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-                Some(inner) => Self::of_tls(host, inner.clone()),
-                None => Self::Io { host, error },
-            },
+        match Failure::of(error) {
+            Failure::Vanished => Self::Vanished { host },
+            Failure::Tls(error) => Self::of_tls(host, error),
+            Failure::Io(error) => Self::Io { host, error },
         }
     }
 

@@ -101,7 +101,7 @@ impl TokenFailure {
 
     pub(super) fn store(error: &StoreError) -> Self {
         match error {
-            StoreError::Away(_) => Self::Unavailable(Trouble::new(
+            StoreError::Away(_) | StoreError::Full => Self::Unavailable(Trouble::new(
                 CauseKind::Local,
                 error.to_string(),
                 Cure::wait("the proxy tries again, and nothing is lost".to_owned()),

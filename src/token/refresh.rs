@@ -82,7 +82,7 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
     }
 }
 
-/// What a look at the row has found.
+/// The result of reading the row.
 enum Seen {
     /// The wanted token.
     Met(Arc<AccessToken>),

@@ -81,7 +81,7 @@ impl DialError {
             Self::BeginTls { refusal, .. } => {
                 matches!(
                     refusal.denial().code,
-                    Code::Unavailable | Code::Limit | Code::InUse | Code::ServerBug
+                    Code::Unavailable | Code::LoginDelay | Code::Limit | Code::InUse | Code::ServerBug
                 )
             }
             Self::Tls(error) => error.is_transient(),

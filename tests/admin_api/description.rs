@@ -1,4 +1,4 @@
-//! Holds answers against src/admin/api/openapi.json, with the few words of JSON Schema that it uses.
+//! Checks answers against src/admin/api/openapi.json. Supports only the keywords of JSON Schema that this file uses.
 
 use serde_json::Value;
 

@@ -156,6 +156,23 @@ impl Browser {
         self.send("POST", path, &self.origin_lines(), &form.finish()).await
     }
 
+    /// Sends a form, and hangs up before the answer.
+    pub async fn submit_and_hang_up(&self, path: &str, fields: &[(&str, &str)]) {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        let form = form.append_pair("form_token", &self.token).extend_pairs(fields).finish();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n{}\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            self.address,
+            self.cookie.as_ref().unwrap(),
+            self.origin_lines(),
+            form.len()
+        );
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+    }
+
     /// Sends a form, and returns the page that its answer leads to.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let answer = self.submit(path, fields).await;

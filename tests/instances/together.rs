@@ -37,6 +37,15 @@ impl Machines {
         within(sql, looking).await;
     }
 
+    /// Waits for two further signs of life of the only instance. All that it writes every second is written by then.
+    async fn gives_two_signs_of_life(&self) {
+        self.rows("CREATE TABLE signs AS SELECT seen FROM holders").await;
+        let next = "INSERT INTO signs SELECT seen FROM holders WHERE seen > (SELECT max(seen) FROM signs)";
+        for _ in 0..2 {
+            self.finds(1, next).await;
+        }
+    }
+
     /// Moves the last signs of life of process `pid` half a minute back, so that it counts as dead.
     async fn are_silent(&self, pid: u32) {
         let sql = format!(
@@ -252,7 +261,7 @@ async fn an_instance_alone_writes_nothing_for_others_at_a_login_and_one_beside_a
     }
     // The times of the last logins are written a second later. The counts would be written with them.
     machines.finds(1, "SELECT 1 FROM passwords WHERE last_used_at IS NOT NULL").await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    machines.gives_two_signs_of_life().await;
     assert_eq!(machines.rows("SELECT 1 FROM written").await, 0);
 
     let other = machines.site.serve_at(&machines.third()).await;
@@ -318,7 +327,6 @@ async fn an_instance_that_drains_still_answers_and_gives_back_what_ends() {
     let working = async {
         loop {
             assert!(stays.command("NOOP").await.starts_with("+OK"), "the drain is over too early");
-            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };
     let checking = async {

@@ -106,7 +106,7 @@ fn play_client<D: ClientDialogue>(
                     }
                 }
             }
-            // Every second one is refused, whatever it says.
+            // Every second login is refused, with any name and password.
             Event::Send => {
                 transcript.events.push("send".into());
                 transcript.events.extend(at_login(&dialogue));

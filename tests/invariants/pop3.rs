@@ -22,13 +22,14 @@ const LINE_LIMIT: usize = 512;
 /// Of a command, with line end (RFC 2449 §4).
 const COMMAND_LIMIT: usize = 255;
 
-/// Holds the client's side to all of it. The first byte chooses channel and limits, the second how the input is cut.
+/// Checks all invariants of the client's side. The first byte chooses channel and limits, the second how the input is
+/// cut.
 pub(crate) fn client(input: &[u8]) {
     let [mode, size, bytes @ ..] = input else { return };
     check_answers(&the_same_in_pieces(bytes, *size, |pieces| play(*mode, pieces)).said);
 }
 
-/// The same for every cut of `bytes`.
+/// Checks every split of `bytes`.
 pub(crate) fn client_at_every_cut(mode: u8, bytes: &[u8]) {
     check_answers(&the_same_at_every_cut(bytes, |pieces| play(mode, pieces)).said);
 }
@@ -43,8 +44,8 @@ fn play(mode: u8, pieces: &[&[u8]]) -> Transcript {
     play_client(dialogue, pieces, |dialogue| Some(dialogue.wants_recent().to_string()))
 }
 
-/// Every answer is one: a status line, a challenge, or a list up to its dot, each line in at most 512 octets; and
-/// nothing that APOP could use.
+/// Every answer must be valid: a status line, a challenge, or a list up to its dot, each line in at most 512 octets,
+/// and no timestamp that APOP could use.
 pub(crate) fn check_answers(said: &[u8]) {
     let mut in_list = false;
     for line in lines(said) {
@@ -60,7 +61,7 @@ pub(crate) fn check_answers(said: &[u8]) {
     assert!(!in_list, "a list without its dot");
 }
 
-/// Holds the provider's side to all of it. The first byte chooses what is known beforehand, the second how the
+/// Checks all invariants of the provider's side. The first byte chooses what is known beforehand, the second how the
 /// input is cut.
 pub(crate) fn provider(input: &[u8]) {
     let [mode, size, bytes @ ..] = input else { return };
@@ -68,7 +69,7 @@ pub(crate) fn provider(input: &[u8]) {
     overhear(bytes, usize::from(*size).max(1));
 }
 
-/// After the login any bytes may be overheard, and when the session may end does not depend on how they came.
+/// After the login the dialogue may read any bytes, and their split does not decide when the session may end.
 fn overhear(bytes: &[u8], size: usize) {
     let end = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let mut watch = SessionWatch::default();
@@ -83,7 +84,7 @@ fn overhear(bytes: &[u8], size: usize) {
     assert_eq!(end(&mut std::iter::once(bytes)), end(&mut bytes.chunks(size)));
 }
 
-/// The same for every cut of `bytes`; what happened is returned.
+/// Checks every split of `bytes`; returns the events.
 pub(crate) fn provider_at_every_cut(mode: u8, bytes: &[u8]) -> String {
     let transcript = the_same_at_every_cut(bytes, |pieces| say(mode, pieces));
     check_commands(mode, &transcript.said);
@@ -149,7 +150,7 @@ fn play_begin_tls(pieces: &[&[u8]]) -> Transcript {
     transcript
 }
 
-/// Nothing goes up but the lines that a sign-in consists of, in their order; never QUIT.
+/// The provider must get only the lines of a sign-in, in their order, and never QUIT.
 fn check_commands(mode: u8, said: &[u8]) {
     let lines = lines(said);
     if mode & BEGIN_TLS != 0 {

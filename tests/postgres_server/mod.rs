@@ -3,11 +3,15 @@
 //! The server ends with the process that started it, even if that process is killed: the server's shell waits for the
 //! end of its standard input, and then stops it.
 
-#![allow(dead_code, reason = "each test binary uses some of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses some of it")]
+
+mod cable;
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
+
+pub(crate) use self::cable::Cable;
 
 /// `$1` is a directory of the server's user; the server's programs are found as Debian puts them.
 const SHELL: &str = r#"
@@ -204,6 +208,11 @@ impl Server {
     /// The URL of one of its databases.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://proxy@{}/{database}", self.directory.replace('/', "%2F"))
+    }
+
+    /// A cable to it of the caller's own.
+    pub(crate) fn cable(&self) -> Cable {
+        Cable::to(format!("{}/.s.PGSQL.5432", self.directory).into())
     }
 
     /// A new, empty database; its URL.

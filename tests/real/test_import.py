@@ -145,7 +145,7 @@ class Moving(RealParts):
 
         done = self.command("import", "email-oauth2-proxy", old.config, "--passwords", self.passwords(), "--apply")
         self.assertIn("IMAP opened", done.stdout.decode())
-        self.assertIn("SMTP submission lets it in", done.stdout.decode())
+        self.assertIn("SMTP submission: the login works", done.stdout.decode())
         self.assertTrue(done.stderr.decode().endswith("both refreshing may invalidate each other's tokens.\n"))
         self.assertEqual(self.oidc.refreshed(), refreshed + 1)
         self.assertEqual(old.config.read_text(), before)
@@ -172,7 +172,7 @@ class Moving(RealParts):
         old.stop()
         self.assertNotIn("refresh_token", old.config.read_text())
         arguments = ["import", "email-oauth2-proxy", old.config, "--passwords", self.passwords()]
-        self.assertIn("there is no refresh token of it", self.command(*arguments).stdout.decode())
+        self.assertIn("it has no refresh token", self.command(*arguments).stdout.decode())
         self.command(*arguments, "--cache-store", cache, "--apply")
         self.serve()
         self.the_same_mail_programs()

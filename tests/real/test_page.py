@@ -181,6 +181,41 @@ class Buttons(InABrowser):
         surfaces = {event["surface"] for event in self.proxy.json("events", "list")[-9:]}
         self.assertEqual(surfaces, {"page"})
 
+    def test_the_list_is_up_to_date_or_says_that_it_is_not(self):
+        browser = self.browser
+        self.enter()
+        self.shows("None needs a person")
+        self.end_bobs_consent()
+        browser.come_back()
+        self.shows("1 needs a person", "Needs authorisation")
+        self.assertEqual(browser.title(), "(1) Accounts · Mail proxy")
+        # What a person types is not taken away.
+        browser.fill(label="Search", value="half a na")
+        browser.come_back()
+        self.proxy.run("accounts", "disable", ALICE)
+        browser.come_back()
+        browser.of(selector="td .state:has-text('Disabled')")
+        self.assertEqual(browser.value(label="Search"), "half a na")
+        self.proxy.stop()
+        browser.come_back()
+        browser.come_back()
+        self.assertRegex(self.shows("Not up to date since "), r"since \d\d:\d\d: the mail proxy does not answer\.")
+
+    def test_the_end_of_the_session_is_shown_where_the_list_was(self):
+        self.enter()
+        self.shows("2 accounts")
+        self.browser.forget_cookies()
+        self.browser.come_back()
+        self.assertNotIn("2 accounts", self.shows("imap-oauth-proxy admin"))
+
+    def test_a_second_click_does_nothing_twice_and_what_was_done_is_heard(self):
+        self.enter()
+        self.browser.click(name="Add accounts")
+        self.browser.fill(label="Table", value="carol@corp.example\n")
+        self.browser.click_twice(name="Add the accounts")
+        self.assertNotIn("No account was made", self.shows("1 account made", "carol@corp.example"))
+        self.assertIn("1 account made", self.browser.focused())
+
     def test_the_keyboard_alone_opens_an_account(self):
         self.enter()
         self.browser.press(key="Tab")

@@ -623,7 +623,7 @@ const CHANGES: [&str; 10] = [
     "remove_account",
 ];
 
-/// Does one of them to the account of Alice, where it changes something.
+/// Applies one of them to Alice's account, so that it changes something.
 async fn change(store: &Arc<dyn Store>, what: &str, act: &Act) -> Result<(), StoreError> {
     let record = store.find(&fold(ALICE)).await?.unwrap();
     let (id, mut grant) = (&record.account.id, record.grant.unwrap());
@@ -722,7 +722,7 @@ pub(crate) async fn a_change_whose_entry_cannot_be_written_is_not_made<D: Databa
     }
 }
 
-/// Gives `work` up at its wait number `last`; whether it had ended before.
+/// Drops `work` at its wait number `last`; returns whether it had ended before.
 async fn given_up(work: impl Future, last: usize) -> bool {
     let (mut work, mut waits) = (std::pin::pin!(work), 0);
     std::future::poll_fn(|context| match work.as_mut().poll(context) {
@@ -1020,7 +1020,7 @@ pub(crate) async fn an_account_that_waits_for_a_consent_replaces_none_that_came_
         password: None,
         disabled: false,
     };
-    // The first one waits, and the consent that comes later is kept by the second one.
+    // The first write waits; the second one stores the later consent.
     let first = waiting(ALICE);
     let sales = store.authorize(&adding("sales@example.com", &first), &[]).await.unwrap();
     assert_eq!(sales.grant.as_ref(), Some(&first.id));
@@ -1032,7 +1032,7 @@ pub(crate) async fn an_account_that_waits_for_a_consent_replaces_none_that_came_
     assert_eq!(support.grant.as_ref(), Some(&first.id));
     assert!(store.grant(&first.id).await.unwrap().unwrap().is_in_force());
     assert!(store.grant(&later.id).await.unwrap().is_none());
-    // An account that was authorised meanwhile keeps its grant, whosever that is.
+    // An account that was authorised meanwhile keeps its grant, even that of another person.
     let (_, of_bob) = with_account(&store, BOB).await;
     let refused = store.authorize(&adding(BOB, &waiting("another@example.com")), &[]).await.unwrap_err();
     assert!(matches!(refused, StoreError::LoginNameTaken { account, .. } if account == BOB));

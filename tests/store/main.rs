@@ -5,6 +5,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod contract;
+mod cut;
 mod failing;
 mod moving;
 mod outage;
@@ -23,7 +24,7 @@ use self::failing::Failing;
 
 /// A database that several processes share.
 trait Database {
-    /// An empty one.
+    /// An empty database.
     async fn fresh() -> Self;
 
     /// Opens the database as another process does.
@@ -32,7 +33,7 @@ trait Database {
     /// From now on nothing can be written to the audit trail.
     async fn break_trail(&self);
 
-    /// Ends the process that opened `store`, without a word to the others.
+    /// Ends the process that opened `store` like a crash: the other processes get no notice.
     async fn kill(&self, store: Arc<dyn Store>) {
         drop(store);
     }

@@ -1,4 +1,4 @@
-//! What happens to a store between its copy and its mark.
+//! Changes of a store after it was copied and before it is marked as moved.
 
 use imap_oauth_proxy::store::{Place, Store, StoreError, open_whole, tables};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ async fn what_a_moved_store_refuses(source: Place, store: Arc<dyn Store>, target
     let copied = tables::copy(&*from, &*to).await.unwrap();
     assert_eq!(tables::count(&*to).await.unwrap(), copied, "all values arrive");
 
-    // A refresh on another machine, which leaves the counts as they are.
+    // A refresh on another machine, which changes no number of rows.
     let revision = store.update_grant(&grant).await.unwrap();
     let why = from.mark_moved("the database 'new'", &copied).await.unwrap_err().to_string();
     assert!(why.contains("was used while it was copied, and stays in force"), "{why}");

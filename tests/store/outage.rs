@@ -28,7 +28,7 @@ use imap_oauth_proxy::trouble::{CauseKind, Cure, Trouble};
 const PASSWORD: &str = "a password of Alice";
 const FROM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// How a login comes. It is answered in good time; that is far off, so that a slow machine changes nothing.
+/// The circumstances of a login. Its deadline is far off, so that a slow machine changes no result.
 fn asked() -> Asked {
     let due = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
     Asked { from: FROM, exposed: false, due }

@@ -1,4 +1,4 @@
-//! The store in PostgreSQL: the contract, and what is its alone.
+//! The store in PostgreSQL: the contract, and the rules of this store alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -240,7 +240,7 @@ async fn a_notice_tells_of_a_revocation_at_once() {
     let on = InPostgres::fresh().await;
     let (watching, writing) = (on.open().await, on.open().await);
     let (account, _) = contract::with_account(&writing, "alice@example.com").await;
-    // What came before is told in one or two notices.
+    // The changes before come in one or two notices.
     while tokio::time::timeout(Duration::from_millis(500), watching.news()).await.is_ok() {}
     let before = watching.changes().await.unwrap();
     let act = contract::act("disabled");
@@ -266,7 +266,7 @@ async fn a_login_does_not_notice_that_all_its_connections_were_cut() {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE datname = current_database() AND pid <> pg_backend_pid()";
     Server::shared().run(&on.url, cut).await;
-    // Removed meanwhile, so that what is remembered would be wrong.
+    // Removed meanwhile, so that the remembered record would be wrong.
     Server::shared().run(&on.url, "DELETE FROM accounts").await;
     assert!(store.find(&name).await.unwrap().is_none(), "the answer of the database counts");
     assert!(store.passwords(&account.id).await.unwrap().is_empty());

@@ -12,7 +12,7 @@ fn held(account: &str, sessions: u32) -> GateCount {
     GateCount { holder: String::new(), account: account.to_owned(), door: "pop3".to_owned(), sessions }
 }
 
-/// What `store` sees of the others' counts since `mark`, and the next mark.
+/// The counts of the other instances that `store` reads since `mark`, and the next mark.
 async fn gates(store: &Arc<dyn Store>, mark: i64) -> (Vec<(String, u32)>, i64) {
     let look = store.look_around(mark).await.unwrap();
     let mut gates: Vec<_> = look.gates.into_iter().map(|gate| (gate.account, gate.sessions)).collect();
@@ -20,7 +20,7 @@ async fn gates(store: &Arc<dyn Store>, mark: i64) -> (Vec<(String, u32)>, i64) {
     (gates, look.mark)
 }
 
-/// Two instances; `None` on a store that is not shared, after all that an instance asks of it.
+/// Two instances; `None` for a store that is not shared, after the calls of an instance were checked on it.
 async fn two_instances(on: &impl Database) -> Option<(Arc<dyn Store>, Arc<dyn Store>)> {
     let (one, other) = (on.open().await, on.open().await);
     if one.is_shared() {
@@ -86,7 +86,7 @@ pub(crate) async fn charges_of_all_instances_add_up_and_what_is_taken_back_is_ta
         left.sort_unstable();
         (left, look.mark)
     };
-    // A transaction in another database of the server can make a look read a row twice.
+    // A transaction in another database of the server can make a poll read a row twice.
     let settled = async |store: &Arc<dyn Store>, mut mark| {
         loop {
             match left(store, mark).await {

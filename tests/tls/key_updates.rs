@@ -35,7 +35,7 @@ async fn a_peer_may_change_its_key_and_ask_for_ours_as_often_as_there_is_data() 
     }
 }
 
-/// A client that changes its key and requests ours three times in a row, after each so many bytes.
+/// A client that changes its key and requests ours three times in a row, after the same number of bytes each time.
 struct Restless {
     tls: TlsStream<TcpStream>,
     written: usize,

@@ -111,8 +111,8 @@ async fn ends_sessions(identity: &Arc<Identity>, change: impl FnOnce()) {
     }
     change();
     for (what, program) in &programs {
-        assert!(!resumed(program, &mut listener).await, "{what} of before");
-        assert!(resumed(program, &mut listener).await, "{what} of after");
+        assert!(!resumed(program, &mut listener).await, "{what} from before the change");
+        assert!(resumed(program, &mut listener).await, "{what} from after the change");
     }
 }
 
@@ -194,8 +194,8 @@ async fn security_row_37_after_certs_renew_ca_no_session_of_before_is_resumed() 
     assert_eq!(renewed.code, 0, "{renewed:?}");
     serving.logs("the listeners' certificates were loaded again").await;
     for (what, program) in &programs {
-        assert!(!resumes(program, address).await, "{what} of before");
-        assert!(resumes(program, address).await, "{what} of after");
+        assert!(!resumes(program, address).await, "{what} from before the change");
+        assert!(resumes(program, address).await, "{what} from after the change");
     }
     let (code, _) = serving.stop().await;
     assert_eq!(code, 0);

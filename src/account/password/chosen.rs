@@ -31,7 +31,7 @@ pub(super) struct Chosen {
 /// A run of argon2id, and later its result.
 type Flight = watch::Sender<Option<bool>>;
 
-/// What a verification may cost.
+/// The cost that a verification may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::account) enum Effort {
     /// Starts a run of argon2id, if the account has a chosen password.

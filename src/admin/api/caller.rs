@@ -3,6 +3,7 @@
 //! A bearer token is sent by a program on purpose, so it needs no further proof. A browser sends the cookie of the
 //! page's session by itself: to change something, such a request also needs the session's token in `X-CSRF-Token`, and
 //! a page of ours as its origin. A request with both is judged by its token alone.
+//! Only `Bearer` is a token; a request with another scheme counts as one without.
 
 use std::sync::Arc;
 
@@ -12,9 +13,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
 use super::problem::Problem;
-use crate::admin::visitors::Visitor;
+use crate::admin::visitors::{NotKnown, Visitor};
 use crate::admin::{guard, site::Site, visit};
-use crate::control::{Installation, api_tokens, audit};
+use crate::control::api_tokens::Recognised;
+use crate::control::{Installation, audit};
 use crate::store::{Actor, ApiToken};
 
 /// The session's token, in a request that changes something.
@@ -30,7 +32,7 @@ pub(super) struct Writer {
 }
 
 enum Caller {
-    Program(ApiToken),
+    Program(Box<ApiToken>),
     Person(Visitor),
 }
 
@@ -74,23 +76,30 @@ impl FromRequestParts<Arc<Site>> for Writer {
 }
 
 async fn caller(site: &Site, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let mut lines = headers.get_all(AUTHORIZATION).into_iter();
-    let Some(line) = lines.next() else {
+    let lines = headers.get_all(AUTHORIZATION).into_iter();
+    // Another scheme is no token: a web server in front may pass its own password on.
+    let mut sent = lines.filter_map(|line| bearer(line.as_bytes()));
+    let Some(token) = sent.next() else {
         return match visit::find(site, headers).await {
             Ok(visitor) => visitor.map(Caller::Person).ok_or_else(Problem::no_right),
             Err(why) => Err(Problem::not_known(&why)),
         };
     };
-    let text = line.to_str().ok().filter(|_| lines.next().is_none());
-    let token = text.and_then(|text| text.split_once(' ')).filter(|(scheme, _)| is_bearer(scheme));
-    let Some((_, token)) = token else { return Err(Problem::wrong_token()) };
+    let Some(token) = std::str::from_utf8(token).ok().filter(|_| sent.next().is_none()) else {
+        return Err(Problem::wrong_token());
+    };
     let store = &site.running.installation(audit::by_token("unknown")).store;
-    match api_tokens::recognise(&**store, token.trim()).await? {
-        Some(token) => Ok(Caller::Program(token)),
-        None => Err(Problem::wrong_token()),
+    match site.recogniser.recognise(&**store, &site.running.marks(), token.trim()).await? {
+        Recognised::Token(token) => Ok(Caller::Program(token)),
+        Recognised::None => Err(Problem::wrong_token()),
+        Recognised::TooMany => Err(Problem::not_known(&NotKnown::TooMany)),
     }
 }
 
-fn is_bearer(scheme: &str) -> bool {
-    scheme.eq_ignore_ascii_case("bearer")
+/// What follows the scheme, if the scheme is ours.
+fn bearer(line: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer";
+    let (scheme, rest) = line.split_at_checked(SCHEME.len())?;
+    let is_ours = scheme.eq_ignore_ascii_case(SCHEME) && rest.first().is_none_or(|&byte| byte == b' ');
+    is_ours.then_some(rest)
 }

@@ -6,9 +6,11 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::remedies;
+use crate::admin::once::ONCE;
 use crate::admin::visit::FORM_TOKEN;
 use crate::admin::visitors::{NotKnown, Visitor};
 use crate::control::Error;
+use crate::secret::random_text;
 use crate::text::one_line;
 
 /// The parts of the page that the navigation names: address and title.
@@ -78,9 +80,12 @@ pub(super) fn nothing_there(visitor: &Visitor, text: &str) -> Response {
     (StatusCode::NOT_FOUND, frame.around(&content)).into_response()
 }
 
-/// The hidden field of each form.
+/// The hidden fields of each form.
 pub(super) fn token(visitor: &Visitor) -> Markup {
-    html! { input type="hidden" name=(FORM_TOKEN) value=(visitor.form_token); }
+    html! {
+        input type="hidden" name=(FORM_TOKEN) value=(visitor.form_token);
+        input type="hidden" name=(ONCE) value=(random_text::<12>());
+    }
 }
 
 /// A text from outside, without characters that hide or reorder others.

@@ -94,12 +94,16 @@ fn page(visitor: &Visitor, asked: &Asked, listing: &Listing, ending: &[Ending]) 
             h1 { "Accounts" }
             div.actions { a.button.main href="/add" { "Add accounts" } }
         }
-        @if listing.total() == 0 { (no_account()) } @else {
-            (chips(asked, listing))
-            @for ending in ending { (notice(visitor, ending, &listing.providers)) }
-            (filter(asked, listing))
-            div id="accounts" data-live="15" { (groups(visitor, asked, listing)) }
+        // Each part is there in any case: the script looks for it in the next page, when there are accounts or none.
+        @let is_empty = listing.total() == 0;
+        div id="counts" data-live="15" {
+            @if !is_empty {
+                (chips(asked, listing))
+                @for ending in ending { (notice(visitor, ending, &listing.providers)) }
+            }
         }
+        div id="filter" data-live="15" { @if !is_empty { (filter(asked, listing)) } }
+        div id="accounts" data-live="15" { @if is_empty { (no_account()) } @else { (groups(visitor, asked, listing)) } }
     }
 }
 

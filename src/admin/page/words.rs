@@ -1,12 +1,12 @@
 //! Texts that several pages use: times, states, doors, and the cures of troubles.
 
 use axum::response::{IntoResponse, Redirect, Response};
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::OffsetDateTime;
 
 use super::frame::{Frame, text, token};
+use crate::admin::once::Led;
 use crate::admin::said::Said;
 use crate::admin::site::Site;
 use crate::admin::visitors::Visitor;
@@ -16,7 +16,7 @@ use crate::control::grants::{Overview, State};
 use crate::control::overviews::{Kind, SOON, Standing};
 use crate::secret::Secret;
 use crate::store::takes_consent;
-use crate::text::utc;
+use crate::text::{rfc3339, utc};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
 /// The address of the page of the account called `name`.
@@ -31,11 +31,19 @@ pub(super) fn encoded(text: &str) -> String {
 
 /// Redirects to `path`, where `said` is shown once.
 pub(super) async fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said) -> Response {
-    let shown = said.shown();
-    let Ok(name) = site.visitors.say(visitor, &Secret::new(shown.0.clone())).await else {
+    let led = Led { path: path.to_owned(), said: Secret::new(said.shown().0) };
+    let mut response = show_at(site, visitor, path, &led.said).await;
+    response.extensions_mut().insert(led);
+    response
+}
+
+/// Redirects to `path`, where `said`, a part of a page, is shown once.
+pub(in crate::admin) async fn show_at(site: &Site, visitor: &Visitor, path: &str, said: &Secret) -> Response {
+    let Ok(name) = site.visitors.say(visitor, said).await else {
         // The message could not be kept for the next page, so this answer shows it: it may hold a new password, which
         // is shown only once.
-        let frame = Frame { title: "What was done", visitor, part: "/", said: Some(shown), reload: None };
+        let said = Some(PreEscaped(said.expose().to_owned()));
+        let frame = Frame { title: "What was done", visitor, part: "/", said, reload: None };
         return frame.around(&html! { p { a.button href=(path) { "Go on" } } });
     };
     let mark = if path.contains('?') { '&' } else { '?' };
@@ -44,8 +52,7 @@ pub(super) async fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said)
 
 /// A time relative to `now`, such as "3 hours ago", with the exact time as a tooltip.
 pub(super) fn when(at: OffsetDateTime, now: OffsetDateTime) -> Markup {
-    let at = at.to_offset(UtcOffset::UTC).replace_nanosecond(0).unwrap_or(at);
-    html! { time datetime=(at.format(&Rfc3339).unwrap_or_default()) title=(utc(at)) { (relative(at, now)) } }
+    html! { time datetime=(rfc3339(at)) title=(utc(at)) { (relative(at, now)) } }
 }
 
 fn relative(at: OffsetDateTime, now: OffsetDateTime) -> String {

@@ -1,23 +1,45 @@
 //! The words of an import: accounts that move, sections that do not, and changes.
 
+mod changes;
+
+use self::changes::changed;
 use crate::cli::print;
 use crate::command;
-use crate::config::{ConfigError, Door};
-use crate::control::import::{Awaited, Change, Fate, Ignored, Left, Moving, Scheme, Token, Why};
+use crate::config::Door;
+use crate::control::import::{Approach, Awaited, Fate, Left, Moving, Obstacle, Scheme, Token, Why};
 use crate::store::GrantKind;
 use crate::surface::cures;
 use crate::text::{one_line, quoted};
 
-/// Prints the sections that do not move, and the changes.
-pub(super) fn leaving(scheme: &Scheme) {
-    if !scheme.left.is_empty() {
+/// Prints the accounts that will move. With `asks`, passwords will be asked for.
+pub(super) fn would_move(scheme: &Scheme, asks: bool) {
+    let locked: Vec<&Left> = scheme.locked().filter(|_| asks).collect();
+    if !scheme.accounts.is_empty() || !locked.is_empty() {
+        print::data("These accounts would move:");
+    }
+    for account in &scheme.accounts {
+        print::data(&format!("  {}", moving(account, asks)));
+    }
+    for Left { section, why, .. } in locked {
+        let what = if *why == Why::SecretIsPassword { "is" } else { "opens" };
+        print::data(&format!(
+            "  {section}: you will be asked for its mail password, which {what} its client secret, and keeps working"
+        ));
+    }
+}
+
+/// Prints the sections that do not move, and the changes. With `asks`, passwords will be asked for.
+pub(super) fn leaving(scheme: &Scheme, asks: bool) {
+    let staying: Vec<&Left> =
+        scheme.left.iter().filter(|left| !(asks && left.why.needs_password())).collect();
+    if !staying.is_empty() {
         print::data("These sections stay behind:");
     }
-    for Left { section, line, why } in &scheme.left {
+    for Left { section, line, why } in staying {
         print::data(&format!("  [{section}]{}: {}", place(*line), left(section, why)));
     }
     if !scheme.changes.is_empty() {
-        print::data("This will be otherwise, and has to be known:");
+        print::data("These things will change; please read them:");
     }
     for change in &scheme.changes {
         print::data(&format!("  {}", changed(change, scheme)));
@@ -25,12 +47,13 @@ pub(super) fn leaving(scheme: &Scheme) {
 }
 
 /// Prints what would stop `serve` outside of the new configuration.
-pub(super) fn obstacles(obstacles: &[ConfigError]) {
+pub(super) fn obstacles(obstacles: &[Obstacle]) {
     if !obstacles.is_empty() {
         print::data("With the new configuration `serve` would not start:");
     }
-    for obstacle in obstacles {
-        print::data(&format!("  {}", one_line(&obstacle.clause())));
+    for Obstacle { section, message } in obstacles {
+        let place = section.as_ref().map_or(String::new(), |section| format!("[{section}]: "));
+        print::data(&format!("  {place}{}", one_line(message)));
     }
 }
 
@@ -40,11 +63,11 @@ fn place(line: usize) -> String {
 }
 
 /// An account that will move. With `asks`, its password will be asked for.
-pub(super) fn moving(moving: &Moving, asks: bool) -> String {
+fn moving(moving: &Moving, asks: bool) -> String {
     let what = match &moving.token {
         Token::Awaited(Awaited::NoPassword) if asks => {
             return format!(
-                "{} at {}: its mail password will be asked for, and stays",
+                "{} at {}: you will be asked for its mail password, which keeps working",
                 moving.name, moving.provider
             );
         }
@@ -65,10 +88,13 @@ pub(super) fn moved(moving: &Moving, fate: &Fate) -> String {
             return format!("{name}: it is here already, and was not touched");
         }
         Fate::AlreadyHere { waits: true } => {
-            return format!(
-                "{name}: it is here already, waits for consent, and was not touched; {} lets the next import move its token",
-                command::remove_account(name)
-            );
+            let what = format!("{name}: it is here already, waits for consent, and was not touched");
+            return match moving.token {
+                Token::Refresh(_) => {
+                    format!("{what}; {} lets the next import move its token", command::remove_account(name))
+                }
+                Token::Application | Token::Awaited(_) => format!("{what}: {}", authorize(moving)),
+            };
         }
         Fate::Failed(error) => {
             let cures = cures::cures(error).join("; ");
@@ -96,8 +122,18 @@ pub(super) fn moved(moving: &Moving, fate: &Fate) -> String {
 fn tried(door: Door, outcome: &Result<Option<usize>, crate::control::Unproven>) -> String {
     match outcome {
         Ok(Some(folders)) => format!("{} opened and has {folders} folders", door.title()),
-        Ok(None) => format!("{} lets it in", door.title()),
+        Ok(None) => format!("{}: the login works", door.title()),
         Err(unproven) => format!("{} did not open: {unproven}", door.title()),
+    }
+}
+
+/// The next command for a moved account. What passes by itself, or waits for the configuration, needs no new consent.
+pub(super) fn next(moving: &Moving, fate: &Fate) -> Option<String> {
+    match fate {
+        Fate::Waits => Some(authorize(moving)),
+        Fate::NoToken(failed) if failed.1.trouble().cure.command("").is_some() => Some(authorize(moving)),
+        Fate::NoToken(_) => Some(command::refresh(&moving.name)),
+        Fate::Tried(_) | Fate::AlreadyHere { .. } | Fate::Failed(_) => None,
     }
 }
 
@@ -105,15 +141,22 @@ fn tried(door: Door, outcome: &Result<Option<usize>, crate::control::Unproven>) 
 pub(super) fn authorize(moving: &Moving) -> String {
     let command =
         format!("{} --provider {}", command::authorize_account(&moving.name), quoted(&moving.provider));
-    match moving.kind {
-        GrantKind::App => format!("{command} --app"),
-        GrantKind::Person => command,
+    match (moving.kind, moving.approach) {
+        (GrantKind::App, _) => format!("{command} --app"),
+        (GrantKind::Person, Some(Approach::Device)) => format!("{command} --device"),
+        (GrantKind::Person, Some(Approach::Paste)) => format!("{command} --paste"),
+        (GrantKind::Person, None) => command,
     }
+}
+
+/// The command that authorises an account for a whole domain.
+pub(super) fn authorize_domain(section: &str, provider: &str) -> String {
+    format!("{} --provider {} --app", command::authorize_account(section), quoted(provider))
 }
 
 fn awaited(why: Awaited) -> String {
     let why = match why {
-        Awaited::NoToken => "there is no refresh token of it",
+        Awaited::NoToken => "it has no refresh token",
         Awaited::NoPassword => "its password was not given",
         Awaited::WrongPassword => "the password that was given does not open its token",
         Awaited::BadValue(option) => {
@@ -137,8 +180,9 @@ fn password(moving: &Moving) -> String {
 fn left(section: &str, why: &Why) -> String {
     match why {
         Why::Port => "its name names no port from 1 to 65535".to_owned(),
-        Why::Option { option, line } if *line > 0 => format!("{option} (line {line}) is missing or cannot be right"),
-        Why::Option { option, .. } => format!("{option} is missing or cannot be right"),
+        Why::Missing { option } => format!("{option} is missing"),
+        Why::Option { option, line } if *line > 0 => format!("{option} (line {line}) cannot be right"),
+        Why::Option { option, .. } => format!("{option} cannot be right"),
         Why::PortTaken { other } => {
             format!("[{other}] has its port already; give it another one, and import again")
         }
@@ -147,11 +191,15 @@ fn left(section: &str, why: &Why) -> String {
         }
         Why::Placeholder { option } => format!("{option} still says what the sample says"),
         Why::CatchAll { provider: Some(provider) } => {
-            let command = format!("{} --provider {}", command::authorize_account(section), quoted(provider));
-            format!("an account for a whole domain gets a password of its own, once it serves here: {command} --app")
+            let command = authorize_domain(section, provider);
+            format!("an account for a whole domain gets a password of its own, once it serves here: {command}")
         }
+        Why::CatchAllWithoutSecret { provider } => format!(
+            "the password of each mailbox was the client secret there; write one as client_secret into [providers.{provider}], then an account for the whole domain can be made: {}",
+            authorize_domain(section, provider)
+        ),
         Why::CatchAll { provider: None } => {
-            "it lends its options to accounts, which are made one by one here; those with a section move".to_owned()
+            "it holds options for a whole domain; here each account is made by itself, and only accounts with their own section move".to_owned()
         }
         Why::SameName { other } => {
             format!("[{other}] is the same name, since case does not count here; remove one of them, and import again")
@@ -170,90 +218,16 @@ fn left(section: &str, why: &Why) -> String {
         Why::SecretLocked => {
             "its client secret is locked with its password, which was not given or does not fit".to_owned()
         }
+        Why::SecretIsPassword => {
+            "its client secret is its mail password, which was not given, or does not open what email-oauth2-proxy keeps of it".to_owned()
+        }
         Why::NoServer { candidates } if candidates.is_empty() => {
             "no server section belongs to its provider, which is not a preset".to_owned()
         }
         Why::NoServer { candidates } => format!(
-            "its provider is not a preset, and its server is not clear: [{}]; import it from a copy with only that one",
+            "its mail server is not clear: [{}]; import it from a copy with only that one",
             candidates.join("], [")
         ),
         Why::Configuration { message } => format!("its provider cannot be configured here: {message}"),
-    }
-}
-
-fn changed(change: &Change, scheme: &Scheme) -> String {
-    match change {
-        Change::ThisMachineOnly { section, port, door } => format!(
-            "[{section}]: port {port} took passwords in cleartext from everywhere, and takes them from this machine only now; mail programs elsewhere need a listener with security = \"tls\" on another port{}, and have to trust its certificate",
-            free_port(*door, scheme).map_or(String::new(), |usual| format!(" ({usual} is usual)"))
-        ),
-        Change::NowTls { section, address } => format!(
-            "[{section}]: {address} took passwords in cleartext from other machines, and speaks TLS now; set SSL/TLS in the mail programs, and let them trust its certificate"
-        ),
-        Change::CertificateUnreadable { section, path } => format!(
-            "[{section}]: {} cannot be read, so the listener uses a certificate of the proxy's own CA, which mail programs must trust",
-            path.display()
-        ),
-        Change::OtherCertificate { section, path } => format!(
-            "[{section}]: it had the certificate {}, and all listeners show the first one of the file now",
-            path.display()
-        ),
-        Change::SecretLocked { account, provider } => format!(
-            "[{account}]: its client secret is locked with its password, which was not given or does not fit; write client_secret into [providers.{provider}]"
-        ),
-        Change::UsualPorts => "no section of a server moves, so `serve` takes IMAP on port 1993 and submission on port 1465 of this machine, with TLS; set mail programs to that, or write [[listeners]] with the old ports".to_owned(),
-        Change::Ignored { section, line, why } => format!("[{section}]{}: {}", place(*line), ignored(*why)),
-        Change::UnknownSection { section, line } => format!(
-            "[{section}]{}: it is neither IMAP-, POP- or SMTP- with a port nor an account, and is not taken",
-            place(*line)
-        ),
-        Change::CacheEntry { account } => {
-            format!("[{account}]: its entry in the cache is no table of values, and counts as empty")
-        }
-        Change::RedirectUri { account, uri } => format!(
-            "[{account}]: redirect_uri {uri:?} leads to another machine without https, so the next authorisation uses the preset's or http://127.0.0.1/callback; register that at the provider"
-        ),
-    }
-}
-
-fn ignored(why: Ignored) -> String {
-    match why {
-        Ignored::Unknown => "the option there is none of email-oauth2-proxy's, and is not taken".to_owned(),
-        Ignored::OnlySmtp(option) => format!("{option} counts for SMTP only, and is not taken"),
-        Ignored::Plugins => "plugins are not taken: mail is passed on unchanged here".to_owned(),
-        Ignored::KeyAsPath(option) => {
-            format!("{option} is a key and no path, and is not taken; save the key to a file, and name that")
-        }
-        Ignored::HalfOfPair(option) => {
-            format!("{option} needs its certificate or key beside it, and is not taken")
-        }
-        Ignored::Resource => {
-            "oauth2_resource is not taken: the scopes name the resource at today's endpoints".to_owned()
-        }
-        Ignored::ListenAddress => {
-            "redirect_listen_address is not taken: address in [callback] does the same".to_owned()
-        }
-        Ignored::DeleteOnError => {
-            "delete_account_token_on_password_error is not taken: a wrong password never deletes a token here".to_owned()
-        }
-        Ignored::EncryptSecret => {
-            "encrypt_client_secret_on_first_use is not taken: client secrets are in the new file, which only its owner can read; client_secret_file names another place".to_owned()
-        }
-    }
-}
-
-/// The usual port of the door, if no listener has it.
-fn free_port(door: Door, scheme: &Scheme) -> Option<u16> {
-    let mut addresses = scheme.listeners.iter().flat_map(|listener| &listener.addresses);
-    let usual = usual_port(door);
-    (!addresses.any(|address| address.port() == usual)).then_some(usual)
-}
-
-/// The port of implicit TLS for that door in the documents.
-fn usual_port(door: Door) -> u16 {
-    match door {
-        Door::Imap => 1993,
-        Door::Pop3 => 1995,
-        Door::Submission => 1465,
     }
 }

@@ -28,16 +28,14 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
         read += page.len();
         progress.now(format!("Reading the accounts, {read} so far"));
         for overview in page {
-            // Exit code 3 depends on all accounts, listed or not.
             let needs_person = overview.state.needs_person();
             summary.count(&overview);
-            if needs_person
-                || wanted.ends_within.is_some_and(|span| overview.ends_by(now.saturating_add(span)))
-            {
-                done = Done::NeedsPerson;
-            }
             if !wanted.holds(&overview, now) {
                 continue;
+            }
+            // Exit code 3 depends on the accounts that are listed. Each one that a filter finds is one to act on.
+            if needs_person || wanted.is_some() {
+                done = Done::NeedsPerson;
             }
             let listed = Grant::new(overview, now);
             match &mut array {

@@ -28,7 +28,12 @@ pub(super) fn access(index: &str, protocol: Door, file: &ListenerFile) -> Result
         return Err(Problem::at(at("devices"), "are for protocol = \"submission\": a device only sends")
             .hint("move them to a listener with protocol = \"submission\""));
     }
-    let mut access = Access { from, proxy_protocol, devices: Vec::new() };
+    let mut access = Access {
+        from,
+        proxy_protocol,
+        devices: Vec::new(),
+        acknowledge_cleartext: file.acknowledge_cleartext,
+    };
     for (number, file) in file.devices.iter().enumerate() {
         let device = device(&["listeners", index, "devices", &number.to_string()], file, &access)?;
         access.devices.push(device);

@@ -74,7 +74,7 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
         }
         addresses.push(address);
     }
-    // Behind the conditions for cleartext: only one mistake of a listener is told at once.
+    // After the conditions for cleartext: only one mistake of a listener is reported at once.
     let access = access::access(index, protocol, file)?;
     Ok(Listener { protocol, addresses, security: file.security, access, is_default: false })
 }
@@ -109,6 +109,21 @@ fn judge_cleartext(
         "use \"tls\" or \"starttls\", or a loopback address; for such devices write protocol = \"submission\", \
          from = [\"192.168.7.0/24\"] with the networks that they are in, and acknowledge_cleartext = true",
     ))
+}
+
+/// The warnings about loopback listeners without TLS behind a load balancer: whether clients used TLS up to it is the
+/// balancer's word, which it may not give.
+pub(super) fn unproven(files: &[ListenerFile]) -> impl Iterator<Item = String> {
+    let is_unproven = |file: &ListenerFile| {
+        file.security == Security::None && !file.proxy_protocol.is_empty() && !file.acknowledge_cleartext
+    };
+    files.iter().enumerate().filter(move |(_, file)| is_unproven(file)).map(|(index, _)| {
+        format!(
+            "listeners.{index}.security: \"none\" behind a load balancer takes passwords that may have crossed the network \
+             in clear: let TLS end here (security = \"tls\"), or let the balancer tell of TLS (HAProxy: \
+             send-proxy-v2-ssl); acknowledge_cleartext = true says that the balancer ends TLS for every client"
+        )
+    })
 }
 
 /// The certificate of the listeners.

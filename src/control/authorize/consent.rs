@@ -77,11 +77,11 @@ impl Consent {
             }
             ConsentWay::Paste => {
                 let authorization =
-                    prepare(&legs, &seat, &redirect_text(&known.redirect_uri), &asked).await?;
+                    prepare(installation, &legs, &seat, &redirect_text(&known.redirect_uri), &asked).await?;
                 Flow::Code(authorization, Arrival::Brought)
             }
             ConsentWay::Brought { redirect_uri, .. } => {
-                let authorization = prepare(&legs, &seat, redirect_uri, &asked).await?;
+                let authorization = prepare(installation, &legs, &seat, redirect_uri, &asked).await?;
                 Flow::Code(authorization, Arrival::Brought)
             }
             ConsentWay::Redirect | ConsentWay::App { .. } => {

@@ -5,6 +5,7 @@ use crate::config::{Admin, AdminAddress, Config};
 use crate::control::answers;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
+use crate::control::marks;
 use crate::control::providers::Legs;
 use crate::oauth::{AuthorizationRequest, Callback, CallbackError, Device, redirect_text};
 
@@ -35,11 +36,11 @@ pub(super) async fn redirect(
     let configured = &legs.provider.redirect_uri;
     match Callback::bind(configured).await {
         Ok(callback) => {
-            let authorization = prepare(legs, seat, &callback.redirect_uri(), asked).await?;
+            let authorization = prepare(installation, legs, seat, &callback.redirect_uri(), asked).await?;
             Ok(Flow::Code(authorization, Arrival::Listened(Some(callback))))
         }
         Err(CallbackError::NotLoopback(_)) => {
-            let authorization = prepare(legs, seat, &redirect_text(configured), asked).await?;
+            let authorization = prepare(installation, legs, seat, &redirect_text(configured), asked).await?;
             if !is_received(&installation.config) {
                 return Err(Error::RedirectElsewhere {
                     redirect_uri: authorization.redirect_uri().to_owned(),
@@ -62,11 +63,14 @@ fn is_received(config: &Config) -> bool {
 }
 
 pub(super) async fn prepare(
+    installation: &Installation,
     legs: &Legs,
     seat: &Seat,
     redirect_uri: &str,
     asked: &[String],
 ) -> Result<AuthorizationRequest, Error> {
-    let prepared = legs.client.authorization(redirect_uri, Some(&seat.owner), asked).await;
+    // The receiver of the answer asks the store for it only if it was made here.
+    let state = marks::of(installation).await?.token(marks::STATE);
+    let prepared = legs.client.authorization_with(state, redirect_uri, Some(&seat.owner), asked).await;
     prepared.map_err(|error| Error::provider(&seat.account, error))
 }

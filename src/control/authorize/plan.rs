@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::{Config, Door, Provider};
 use crate::control::accounts::canonical_name;
 use crate::control::error::Error;
-use crate::control::installation::Installation;
+use crate::control::installation::{Installation, has_store};
 use crate::control::names::{Owners, check_account, check_aliases, check_login_name, check_owner};
 use crate::control::{passwords, providers};
 use crate::store;
@@ -74,17 +74,19 @@ pub(super) fn check_door(provider: &Provider, door: Door) -> Result<(), Error> {
     Err(Error::NoServerForDoor { title, name, door })
 }
 
-/// A valid request, and its provider.
+/// A valid request.
 #[derive(Debug)]
 pub(crate) struct Plan {
     request: AuthorizeRequest,
-    provider: Arc<Provider>,
+    /// Its provider. `None` if the store may have the account: then the provider of the account's grant comes before
+    /// the one of its domain, because several tables may serve a domain, and a grant belongs to one client.
+    provider: Option<Arc<Provider>>,
 }
 
 impl Plan {
-    /// Checks names, and finds the provider. Opens nothing and asks nothing.
+    /// Checks names, and finds the provider if the store is not needed for that. Opens nothing and asks nothing.
     pub(crate) fn new(config: &Config, request: AuthorizeRequest) -> Result<Self, Error> {
-        let is_app = matches!(request.way, ConsentWay::App { .. });
+        let is_app = is_app(&request);
         let probe = if let ConsentWay::App { probe } = &request.way { probe.as_ref() } else { None };
         let names = [Some(&request.account), request.owner.as_ref(), probe];
         for name in names.into_iter().flatten().chain(&request.aliases) {
@@ -99,19 +101,10 @@ impl Plan {
         if is_app && request.password.is_none() {
             return Err(Error::ApplicationNeedsPassword);
         }
-        let chosen = providers::choose(config, &request.account, request.provider.as_deref());
-        let provider = chosen.map_err(|error| match error {
-            Error::UnknownDomain { account, known, .. } => {
-                Error::UnknownDomain { account, owner: request.owner.clone(), known }
-            }
-            other => other,
-        })?;
-        for &door in request.protocols.iter().flatten() {
-            check_door(&provider, door)?;
-            if is_app && store::is_of_domain(&request.account) && probe.is_none() {
-                return Err(Error::NoMailboxToProve { account: request.account, door });
-            }
-        }
+        let provider = match request.provider.is_some() || !has_store(config) {
+            true => Some(suited(config, &request)?),
+            false => None,
+        };
         Ok(Self { request, provider })
     }
 
@@ -121,14 +114,62 @@ impl Plan {
         let Self { request, provider } = self;
         installation.verify_key().await?;
         let account = canonical_name(installation, &request.account).await?;
-        check_account(installation, &account, matches!(request.way, ConsentWay::App { .. })).await?;
+        check_account(installation, &account, is_app(request)).await?;
         let owners = Owners::of(installation);
         if let Some(owner) = &request.owner {
             check_owner(&owners, owner).await?;
         }
         check_aliases(installation, &owners, &account, &request.aliases, yes).await?;
-        Ok(Judged { account, request: request.clone(), provider: provider.clone() })
+        let provider = match provider {
+            Some(provider) => provider.clone(),
+            None => self.found(installation, &account).await?,
+        };
+        Ok(Judged { account, request: request.clone(), provider })
     }
+
+    /// The provider of the account's grant, else of its domain.
+    async fn found(&self, installation: &Installation, account: &str) -> Result<Arc<Provider>, Error> {
+        let (config, request) = (&installation.config, &self.request);
+        let known = installation.known_account(account).await?;
+        let of_grant = known.and_then(|known| config.providers.get(&known.grant?.provider).cloned());
+        let can_be_asked = |provider: &Arc<Provider>| match is_app(request) {
+            true => provider.app.is_some(),
+            false => provider.client_id.is_some(),
+        };
+        match of_grant.filter(can_be_asked) {
+            Some(provider) => check_doors(request, &provider).map(|()| provider),
+            None => suited(config, request),
+        }
+    }
+}
+
+fn is_app(request: &AuthorizeRequest) -> bool {
+    matches!(request.way, ConsentWay::App { .. })
+}
+
+/// The provider that the request names, else the one of the account's domain, if it has a server for each door.
+fn suited(config: &Config, request: &AuthorizeRequest) -> Result<Arc<Provider>, Error> {
+    let chosen = providers::choose(config, &request.account, request.provider.as_deref());
+    let provider = chosen.map_err(|error| match error {
+        Error::UnknownDomain { account, known, .. } => {
+            Error::UnknownDomain { account, owner: request.owner.clone(), known }
+        }
+        other => other,
+    })?;
+    check_doors(request, &provider)?;
+    Ok(provider)
+}
+
+fn check_doors(request: &AuthorizeRequest, provider: &Provider) -> Result<(), Error> {
+    for &door in request.protocols.iter().flatten() {
+        check_door(provider, door)?;
+        if let ConsentWay::App { probe: None } = &request.way
+            && store::is_of_domain(&request.account)
+        {
+            return Err(Error::NoMailboxToProve { account: request.account.clone(), door });
+        }
+    }
+    Ok(())
 }
 
 /// A plan whose names may be stored.

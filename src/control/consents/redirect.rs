@@ -135,7 +135,7 @@ impl Listeners {
     }
 }
 
-/// Those whose time is not over.
+/// Locks the held answers, after removing those whose time is over.
 fn held(all: &Mutex<Vec<Held>>) -> MutexGuard<'_, Vec<Held>> {
     let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
     let now = Instant::now();

@@ -14,17 +14,19 @@ use crate::control::answers::{Away, Onwards};
 use crate::control::authorize::{Authorized, FrozenConsent};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
-use crate::control::misses::Lookups;
+use crate::control::marks;
+use crate::control::misses::{Judged, Lookups};
 use crate::oauth::RedirectError;
+use crate::secret::marks::Marks;
 use crate::secret::{Sealer, Secret, same_bytes};
 use crate::store::{Actor, ShortLived, ShortLivedKind, Store, StoreError};
 
 /// The path on the page that takes a browser's answer, with the query of the redirect.
 pub(crate) const ANSWER: &str = "/answer";
-/// So often a row is written, where a rotation of the keys writes it at the same moment.
+/// How often the write of a row is tried while a rotation of the keys writes the same row.
 pub(super) const TRIES: usize = 5;
-/// So often the outcome is written where the store is away, and the pause between. The grant is stored by then, and the
-/// page of the consent would wait until its time is over.
+/// How often the write of an outcome is tried while the store is away, and the pause between two tries. The grant is
+/// already stored, and without an outcome the page of the consent would wait until its time is over.
 const OUTCOME_TRIES: usize = 20;
 const OUTCOME_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -111,6 +113,7 @@ pub(crate) struct Consents {
     /// Each consent that is being finished here holds a receiver.
     pub(super) busy: watch::Sender<()>,
     pub(super) listeners: Listeners,
+    marks: Arc<Marks>,
     lookups: Lookups,
 }
 
@@ -137,7 +140,7 @@ pub(super) struct Kept {
 }
 
 impl Consents {
-    pub(crate) fn new(installation: &Installation) -> Self {
+    pub(crate) fn new(installation: &Installation, marks: Arc<Marks>) -> Self {
         let Installation { store, sealer, .. } = installation;
         Self {
             store: store.clone(),
@@ -145,6 +148,7 @@ impl Consents {
             changed: watch::Sender::default(),
             busy: watch::Sender::default(),
             listeners: Listeners::default(),
+            marks,
             lookups: Lookups::default(),
         }
     }
@@ -160,15 +164,16 @@ impl Consents {
     /// Where a browser takes the answer with this `state`: an address on the page where its consent began, which may be
     /// another instance's.
     pub(crate) async fn place_of(&self, state: &str) -> Result<Option<String>, NotTaken> {
-        let Some(Kept { record, .. }) = self.load(&id_of(state)).await? else { return Ok(None) };
+        let found = self.of_state(&id_of(state), state).await?;
+        let Some(Kept { record, .. }) = found else { return Ok(None) };
         Ok(record.waiting.is_some().then(|| format!("{}{ANSWER}", record.origin)))
     }
 
     pub(super) async fn look(&self, id: &str, key: Option<&Secret>) -> Result<View, NotTaken> {
         // Without a key the store is not asked.
-        let key = Some(key.ok_or(NotTaken::Unknown)?);
-        let Kept { record, .. } = self.load(id).await?.ok_or(NotTaken::Unknown)?;
-        record.judge(key).map_err(|_| NotTaken::Unknown)?;
+        let key = key.ok_or(NotTaken::Unknown)?;
+        let Kept { record, .. } = self.of_key(id, key).await?.ok_or(NotTaken::Unknown)?;
+        record.judge(Some(key)).map_err(|_| NotTaken::Unknown)?;
         let Record { account, owner, provider, back, stage, .. } = record;
         Ok(View { account, owner, provider, back: back.map(Secret::new), stage })
     }
@@ -196,7 +201,7 @@ impl Consents {
 
     async fn write_outcome(&self, id: &str, outcome: &Outcome) -> Result<(), NotTaken> {
         for _ in 0..TRIES {
-            let Some(mut kept) = self.load(id).await? else { return Ok(()) };
+            let Some(mut kept) = self.load(id, true).await? else { return Ok(()) };
             kept.record.stage = Stage::Done(outcome.clone());
             if self.replace(id, &kept).await? {
                 return Ok(());
@@ -223,16 +228,32 @@ impl Consents {
         let (kind, key) = (ShortLivedKind::Consent, ShortLived::key_of(id));
         let sealed = self.seal(&key, record)?;
         let value = ShortLived { kind, key, sealed, used_at: now, until: now + life };
-        self.store.keep_shortly(&value, now).await?;
-        self.lookups.found(&value.key);
-        Ok(())
+        Ok(self.store.keep_shortly(&value, now).await?)
     }
 
-    /// The consent called `id`, if its time is not over.
-    pub(super) async fn load(&self, id: &str) -> Result<Option<Kept>, NotTaken> {
+    /// The key of the browser that begins the consent called `id`.
+    pub(super) fn new_key(&self, id: &str) -> Secret {
+        self.marks.token(&key_kind(id))
+    }
+
+    /// The consent called `id`, which is that of an answer with this `state`.
+    pub(super) async fn of_state(&self, id: &str, state: &str) -> Result<Option<Kept>, NotTaken> {
+        self.load(id, self.marks.knows(marks::STATE, state)).await
+    }
+
+    /// The consent called `id`, for a browser with this `key`, which the caller judges.
+    pub(super) async fn of_key(&self, id: &str, key: &Secret) -> Result<Option<Kept>, NotTaken> {
+        self.load(id, self.marks.knows(&key_kind(id), key.expose())).await
+    }
+
+    /// The consent called `id`, if its time is not over. `is_marked` says whether the request shows a token that was
+    /// made for it.
+    async fn load(&self, id: &str, is_marked: bool) -> Result<Option<Kept>, NotTaken> {
         let key = ShortLived::key_of(id);
-        if !self.lookups.may(&key) {
-            return Err(NotTaken::TooMany);
+        match self.lookups.judge(&key, is_marked) {
+            Judged::Look => {}
+            Judged::Gone => return Ok(None),
+            Judged::TooMany => return Err(NotTaken::TooMany),
         }
         let read = async {
             let now: OffsetDateTime = self.store.clock().await?;
@@ -243,10 +264,9 @@ impl Consents {
             NotTaken::Away
         })?;
         let Some(ShortLived { kind, key, sealed, .. }) = found else {
-            self.lookups.missed();
+            self.lookups.missed(&key, is_marked);
             return Ok(None);
         };
-        self.lookups.found(&key);
         let text = self.sealer.open(&ShortLived::context(kind, &key), &sealed);
         let text = text.inspect_err(|error| warn!("a consent cannot be opened: {error}"));
         let record = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
@@ -288,6 +308,11 @@ pub(super) fn id_of(state: &str) -> String {
     id
 }
 
+/// What the mark of a browser's key for the consent called `id` is made for.
+fn key_kind(id: &str) -> String {
+    format!("consent {id}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,7 +337,8 @@ mod tests {
     async fn the_oldest_consent_gives_way_to_one_too_many_and_each_ends_with_its_time() {
         let directory = tempfile::tempdir().unwrap();
         let config = Config::parse(&format!("state_directory = {:?}", directory.path()), None).unwrap();
-        let consents = Consents::new(&Installation::open(config).await.unwrap());
+        let marks = Arc::new(Marks::new(&[7; 32]));
+        let consents = Consents::new(&Installation::open(config).await.unwrap(), marks);
         let (most, key) = (ShortLivedKind::Consent.most(), Secret::new("key"));
         for number in 0..=most {
             consents.add(&number.to_string(), &record(), Duration::minutes(10)).await.unwrap();

@@ -32,6 +32,8 @@ const PASSWORD: &str = "email-oauth2-proxy";
 pub(crate) struct Applied {
     /// The accounts in the order of the plan.
     pub(crate) fates: Vec<(String, Fate)>,
+    /// Whether the configuration was written. It is not where the existing one serves all accounts already.
+    pub(crate) is_written: bool,
     /// The directory of grants and passwords.
     pub(crate) state_directory: std::path::PathBuf,
     /// The CA's certificate, if a listener uses the proxy's own CA.
@@ -114,8 +116,13 @@ pub(crate) async fn apply(
         };
         fates.push((moving.name.clone(), fate));
     }
+    let is_here = |(_, fate): &(String, Fate)| matches!(fate, Fate::AlreadyHere { .. });
+    let is_written = target.beside.is_none() || !scheme.tables.is_empty() || !fates.iter().all(is_here);
+    if !is_written {
+        return Ok(Applied { fates, is_written, state_directory, ca_file });
+    }
     match drafted.publish() {
-        Ok(()) => Ok(Applied { fates, state_directory, ca_file }),
+        Ok(()) => Ok(Applied { fates, is_written, state_directory, ca_file }),
         Err(error) => Err(stopped(error, fates)),
     }
 }

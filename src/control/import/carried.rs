@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::existing::Existing;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::control::error::Error;
 
 /// Tables without secrets.
@@ -42,8 +42,7 @@ pub(super) struct Carried {
 impl Carried {
     /// From the configuration in `file`, for the file `new`.
     pub(super) fn from(file: &Path, new: &Path) -> Result<Self, Error> {
-        let unreadable = |error| Error::Unreadable { file: file.to_owned(), error };
-        let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        let text = std::fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
         let config = Config::parse(&text, Some(file))?;
         let mut there = text.parse::<toml::Table>().unwrap_or_default();
         if let Some(directory) = file.parent().filter(|directory| Some(*directory) != new.parent()) {

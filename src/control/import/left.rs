@@ -19,7 +19,9 @@ pub(crate) struct Left {
 pub(crate) enum Why {
     /// The name of the section contains no port.
     Port,
-    /// An option is missing or invalid.
+    /// An option is missing.
+    Missing { option: &'static str },
+    /// An option is invalid; its line, if it is known.
     Option { option: &'static str, line: usize },
     /// A listener of another section has the port.
     PortTaken { other: String },
@@ -30,6 +32,8 @@ pub(crate) enum Why {
     /// The section is for a whole domain, or for all addresses. An application's sign-in at `provider` can make an
     /// account for the domain.
     CatchAll { provider: Option<String> },
+    /// The same, where each mailbox's password was the client secret: the table of `provider` has none yet.
+    CatchAllWithoutSecret { provider: String },
     /// Two names differ only in case.
     SameName { other: String },
     /// The name cannot be an account's.
@@ -44,10 +48,28 @@ pub(crate) enum Why {
     CertificateOfPerson,
     /// The client's secret is encrypted with an unknown password.
     SecretLocked,
+    /// The client's secret is the mail password, which is not known.
+    SecretIsPassword,
     /// No server section belongs to its provider, or more than one may.
     NoServer { candidates: Vec<String> },
     /// The resulting configuration would be invalid.
     Configuration { message: String },
+}
+
+impl Why {
+    /// Whether the account can move as soon as its mail password is known.
+    pub(crate) fn needs_password(&self) -> bool {
+        matches!(self, Self::SecretLocked | Self::SecretIsPassword)
+    }
+
+    /// The provider at which the application can make an account for the whole domain.
+    pub(crate) fn provider_of_domain(&self) -> Option<&str> {
+        match self {
+            Self::CatchAll { provider } => provider.as_deref(),
+            Self::CatchAllWithoutSecret { provider } => Some(provider),
+            _ => None,
+        }
+    }
 }
 
 /// Why an option is not taken.
@@ -80,12 +102,20 @@ pub(crate) enum Change {
     ThisMachineOnly { section: String, port: u16, door: Door },
     /// A cleartext port now uses TLS.
     NowTls { section: String, address: SocketAddr },
-    /// The port's certificate cannot be read, so ports use the proxy's own.
-    CertificateUnreadable { section: String, path: PathBuf },
+    /// The port's certificate cannot be read, so it shows another one, or one of the proxy's own CA.
+    CertificateUnreadable { section: String, path: PathBuf, shown: Option<PathBuf> },
+    /// STARTTLS was wanted, and there is no certificate for it.
+    NoStarttls { section: String },
+    /// A listener has the usual port of the administration, which gets this address.
+    AdminElsewhere { section: String, address: SocketAddr },
     /// A second certificate; all ports use the first.
     OtherCertificate { section: String, path: PathBuf },
+    /// No provider's table has the section's server, so the port leads to each account's own.
+    ServerUnused { section: String, host: String },
     /// The redirect URI cannot be kept.
     RedirectUri { account: String, uri: String },
+    /// Accounts that differed only in the port of a redirect to this machine share a table, with the first one's.
+    OneRedirect { provider: String, uri: String },
     /// The client's secret is encrypted with an unknown password, so the provider's table has none.
     SecretLocked { account: String, provider: String },
     /// No port moves, so `serve` listens where it does without a `[[listeners]]`.

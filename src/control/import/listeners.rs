@@ -7,6 +7,9 @@ use super::left::{Change, Left, Why};
 use super::source::{Kind, Server};
 use crate::config::{Door, Security, overlap};
 
+/// The port of the administration, if the configuration names none.
+const ADMIN: u16 = 8993;
+
 /// A new listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listening {
@@ -22,6 +25,8 @@ pub(crate) struct Listening {
 pub(super) struct Ports {
     pub(super) listeners: Vec<Listening>,
     pub(super) certificate: Option<(PathBuf, PathBuf)>,
+    /// The address of the administration, if it is not the default.
+    pub(super) admin: Option<SocketAddr>,
     pub(super) changes: Vec<Change>,
     pub(super) left: Vec<Left>,
 }
@@ -39,18 +44,23 @@ impl Ports {
     /// The listeners for the `servers` of a configuration.
     pub(super) fn of(servers: &[Server]) -> Self {
         let mut ports = Self::default();
+        let mut moved = Vec::new();
         for server in servers {
             // A section that stays behind changes nothing.
-            let (changes, certificate) = (ports.changes.len(), ports.certificate.clone());
+            let changes = ports.changes.len();
             match ports.listening(server).and_then(|listening| ports.alone(listening)) {
-                Ok(listening) => ports.listeners.push(listening),
+                Ok(listening) => {
+                    ports.listeners.push(listening);
+                    moved.push(server);
+                }
                 Err(why) => {
                     ports.changes.truncate(changes);
-                    ports.certificate = certificate;
                     ports.left.push(Left { section: server.section.clone(), line: server.line, why });
                 }
             }
         }
+        ports.choose_certificate(&moved);
+        ports.free_admin();
         ports
     }
 
@@ -64,8 +74,8 @@ impl Ports {
             (Some(_), false) => Security::Tls,
             (None, _) => Security::None,
         };
-        if let Some(certificate) = &server.certificate {
-            self.show(&section, certificate);
+        if server.starttls_here && server.certificate.is_none() {
+            self.changes.push(Change::NoStarttls { section: section.clone() });
         }
         let (place, security) = match (place, written) {
             (Place::Anywhere, Security::None) => {
@@ -94,20 +104,39 @@ impl Ports {
         }
     }
 
-    /// Takes the certificate of a section: all listeners share one.
-    fn show(&mut self, section: &str, (certificate, key): &(PathBuf, PathBuf)) {
-        let section = section.to_owned();
-        let unreadable = [certificate, key].into_iter().find(|path| std::fs::File::open(path).is_err());
-        match (&self.certificate, unreadable) {
-            (_, Some(path)) => {
-                self.changes.push(Change::CertificateUnreadable { section, path: path.clone() });
-            }
-            (None, None) => self.certificate = Some((certificate.clone(), key.clone())),
-            (Some((shown, _)), None) if shown == certificate => {}
-            (Some(_), None) => {
-                self.changes.push(Change::OtherCertificate { section, path: certificate.clone() });
+    /// Takes the first certificate that can be read, since all listeners share one.
+    fn choose_certificate(&mut self, servers: &[&Server]) {
+        let unreadable = |(certificate, key): &(PathBuf, PathBuf)| {
+            [certificate, key].into_iter().find(|path| std::fs::File::open(path).is_err()).cloned()
+        };
+        let pairs: Vec<_> =
+            servers.iter().filter_map(|it| Some((&it.section, it.certificate.as_ref()?))).collect();
+        self.certificate =
+            pairs.iter().map(|(_, pair)| *pair).find(|pair| unreadable(pair).is_none()).cloned();
+        let shown = self.certificate.as_ref().map(|(certificate, _)| certificate.clone());
+        for (section, pair) in pairs {
+            let section = section.clone();
+            match unreadable(pair) {
+                Some(path) => {
+                    self.changes.push(Change::CertificateUnreadable { section, path, shown: shown.clone() });
+                }
+                None if shown.as_ref() == Some(&pair.0) => {}
+                None => self.changes.push(Change::OtherCertificate { section, path: pair.0.clone() }),
             }
         }
+    }
+
+    /// Gives the administration another port, if a listener has its usual one.
+    fn free_admin(&mut self) {
+        let place = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let takes = |listener: &&Listening, port| {
+            listener.addresses.iter().any(|address| overlap(*address, place(port)))
+        };
+        let Some(other) = self.listeners.iter().find(|listener| takes(listener, ADMIN)) else { return };
+        let is_free = |port: &u16| !self.listeners.iter().any(|listener| takes(&listener, *port));
+        let Some(address) = (ADMIN..=u16::MAX).find(is_free).map(place) else { return };
+        self.changes.push(Change::AdminElsewhere { section: other.section.clone(), address });
+        self.admin = Some(address);
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct Opened {
     pub(super) secret: Option<Secret>,
     pub(super) token: Token,
     pub(super) kept: Option<Kept>,
+    /// The password, unless it is missing or opens none of the values that it should open.
+    pub(super) password: Option<Secret>,
 }
 
 impl Token {
@@ -87,7 +89,7 @@ pub(super) fn fits(account: &Account, password: &Secret) -> bool {
 
 /// Opens the encrypted values of `account`.
 pub(super) fn open(account: &Account, password: Option<&Secret>) -> Opened {
-    let shut = |why| Opened { secret: None, token: Token::Awaited(why), kept: None };
+    let shut = |why| Opened { secret: None, token: Token::Awaited(why), kept: None, password: None };
     let damaged = damaged(account);
     let Some(password) = password else { return shut(damaged.unwrap_or(Awaited::NoPassword)) };
     let values = locked(account);
@@ -108,7 +110,7 @@ pub(super) fn open(account: &Account, password: Option<&Secret>) -> Opened {
         }
         None => Token::Awaited(damaged.unwrap_or(Awaited::NoToken)),
     };
-    Opened { secret, token, kept: kept(password, is_proven) }
+    Opened { secret, token, kept: kept(password, is_proven), password: Some(password.clone()) }
 }
 
 /// Why no password opens the refresh token, if that is known without one.

@@ -11,6 +11,7 @@ use url::Url;
 use super::existing::Existing;
 use super::ini::{Ini, Section, Value};
 use super::left::{Change, Left, Why};
+use super::tables::Way;
 use super::vault::Lock;
 use crate::secret::Secret;
 
@@ -49,6 +50,8 @@ pub(super) struct Account {
     /// The base of its relative paths.
     pub(super) directory: PathBuf,
     pub(super) line: usize,
+    /// The lines of its options that may be invalid.
+    lines: Vec<(&'static str, usize)>,
     pub(super) permission_url: Option<String>,
     pub(super) token_url: Option<String>,
     pub(super) scopes: Vec<String>,
@@ -68,6 +71,12 @@ pub(super) struct Account {
 }
 
 impl Account {
+    /// The fault of an option that is there, and cannot be right.
+    pub(super) fn wrong(&self, option: &'static str) -> Why {
+        let line = self.lines.iter().find(|(known, _)| *known == option).map_or(0, |(_, line)| *line);
+        Why::Option { option, line }
+    }
+
     /// The first option whose URL names a user or a password, which would be shown with the URL. email-oauth2-proxy
     /// cannot use such an endpoint. A URL that cannot be read may have an `@` within its password.
     pub(super) fn with_credentials(&self) -> Option<&'static str> {
@@ -90,8 +99,8 @@ impl Account {
 pub(super) struct Source {
     pub(super) servers: Vec<Server>,
     pub(super) accounts: Vec<Account>,
-    /// Whether an application's client secret is the password that its mail program sends.
-    pub(super) password_is_secret: bool,
+    /// Whether an application without other credentials sends the mail password as its client secret.
+    password_is_secret: bool,
     pub(super) left: Vec<Left>,
     pub(super) changes: Vec<Change>,
     /// What the existing configuration has taken.
@@ -116,6 +125,16 @@ impl Source {
         }
         let (left, keys) = (reader.left, keys.to_owned());
         Self { servers, accounts, password_is_secret, left, changes: Vec::new(), existing, keys }
+    }
+
+    /// Whether the client secret of `account` is its mail password: only for a client without a secret or a
+    /// certificate of its own, and never in place of a service account's key.
+    pub(super) fn password_is_secret_of(&self, account: &Account, way: Way) -> bool {
+        let has_own = account.client_secret.is_some()
+            || account.client_secret_encrypted.is_some()
+            || account.certificate.is_some();
+        let by_credentials = way == Way::Application && account.flow.as_deref() == Some("client_credentials");
+        self.password_is_secret && by_credentials && !has_own
     }
 }
 
@@ -186,8 +205,14 @@ impl Reader<'_> {
     }
 
     fn no_server(&mut self, section: &Section, option: &'static str) -> Option<Server> {
-        let line = self.ini.value(section, option).map_or(section.line, |value| value.line);
-        self.leave(section, Why::Option { option, line });
+        let value = self.ini.value(section, option).filter(|value| !value.text.is_empty());
+        self.leave(
+            section,
+            match value {
+                Some(value) => Why::Option { option, line: value.line },
+                None => Why::Missing { option },
+            },
+        );
         None
     }
 
@@ -223,6 +248,10 @@ impl Reader<'_> {
             name: section.name.clone(),
             directory: self.directory.to_owned(),
             line: section.line,
+            lines: ["token_url", "client_id", "client_secret"]
+                .into_iter()
+                .filter_map(|option| Some((option, self.option(section, option)?.line)))
+                .collect(),
             permission_url: text("permission_url"),
             token_url: text("token_url"),
             scopes: text("oauth2_scope").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),

@@ -4,16 +4,15 @@
 //! tenant; any other endpoint becomes a separate provider, whose mail servers come from the server sections.
 //! Scopes are written as they were granted, because the moved grants hold only these.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use url::Url;
 
-use super::existing::Existing;
+use super::existing::{Existing, is_of_this_machine};
 use super::left::{Change, Why};
-use super::listeners::door;
-use super::source::{Account, Kind, Server, is_key};
-use crate::config::{Door, preset_at, preset_domains, preset_hosts};
+use super::servers::{self, MailServer};
+use super::source::{Account, Server, is_key};
+use crate::config::{preset_at, preset_domains, preset_takes_device};
 use crate::secret::Secret;
 
 /// Google's token endpoint, with its current name and older ones.
@@ -23,8 +22,6 @@ const GOOGLE_BEFORE: [&str; 3] = [
     "https://www.googleapis.com/oauth2/v4/token",
     "https://www.googleapis.com/oauth2/v3/token",
 ];
-/// The port of implicit TLS, for which the table need not name the security.
-const SUBMISSIONS: u16 = 465;
 
 /// A new provider's table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,17 +41,35 @@ pub(crate) struct Table {
 /// The base of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Base {
-    Preset { preset: String, tenant: Option<String> },
-    Own { authorize_url: String, token_url: String, device_url: Option<String>, servers: Vec<MailServer> },
+    /// A preset, and the servers that replace the preset's.
+    Preset {
+        preset: String,
+        tenant: Option<String>,
+        servers: Vec<MailServer>,
+    },
+    Own {
+        authorize_url: String,
+        token_url: String,
+        device_url: Option<String>,
+        servers: Vec<MailServer>,
+    },
 }
 
-/// A mail server of a provider that is not a preset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MailServer {
-    pub(super) door: Door,
-    pub(super) endpoint: String,
-    /// Written if the port does not imply it.
-    pub(super) security: Option<&'static str>,
+impl Table {
+    /// Whether the provider gives a code for another device.
+    pub(super) fn takes_device(&self) -> bool {
+        match &self.base {
+            Base::Preset { preset, .. } => preset_takes_device(preset),
+            Base::Own { device_url, .. } => device_url.is_some(),
+        }
+    }
+
+    /// The mail servers that it names.
+    pub(super) fn servers(&self) -> &[MailServer] {
+        match &self.base {
+            Base::Preset { servers, .. } | Base::Own { servers, .. } => servers,
+        }
+    }
 }
 
 /// The application's own credentials.
@@ -92,7 +107,7 @@ pub(super) fn way(account: &Account) -> Result<Way, Why> {
 }
 
 fn missing(option: &'static str) -> Why {
-    Why::Option { option, line: 0 }
+    Why::Missing { option }
 }
 
 /// The table that `account` needs, without a name yet. `secret` is its client's.
@@ -104,7 +119,7 @@ pub(super) fn table(
     changes: &mut Vec<Change>,
 ) -> Result<Table, Why> {
     let token_url = account.token_url.as_deref().ok_or_else(|| missing("token_url"))?;
-    let token_url = Url::parse(token_url).map_err(|_| missing("token_url"))?.to_string();
+    let token_url = Url::parse(token_url).map_err(|_| account.wrong("token_url"))?.to_string();
     if account.scopes.is_empty() {
         return Err(missing("oauth2_scope"));
     }
@@ -114,9 +129,12 @@ pub(super) fn table(
         return Err(Why::CertificateOfPerson);
     }
     let client_id = account.client_id.clone().ok_or_else(|| missing("client_id"))?;
-    let google = if GOOGLE_BEFORE.contains(&token_url.as_str()) { GOOGLE } else { &token_url };
+    let endpoint = token_url.trim_end_matches('/');
+    let google = if GOOGLE_BEFORE.contains(&endpoint) { GOOGLE } else { endpoint };
     let base = match preset_at(google, &account.name) {
-        Some((preset, tenant)) => Base::Preset { preset, tenant },
+        Some((preset, tenant)) => {
+            Base::Preset { preset, tenant, servers: servers::beside_preset(account, servers)? }
+        }
         None => own(account, way, token_url, servers)?,
     };
     let domain = account.name.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
@@ -146,18 +164,25 @@ fn can_be_kept(uri: &str) -> bool {
 }
 
 fn application(account: &Account, secret: Option<&Secret>) -> Result<Application, Why> {
-    let no_key = || missing("client_secret");
-    let key = || secret.cloned().ok_or_else(no_key);
+    let key = || secret.cloned().ok_or_else(|| missing("client_secret"));
     if account.flow.as_deref() == Some("service_account") {
         return match account.client_id.as_deref() {
             // A key that stands in the place of its file's path is a key.
             Some("file") if !is_key(key()?.expose()) => {
-                Ok(Application::KeyFile(account.directory.join(key()?.expose())))
+                let secret = key()?;
+                let path = account.directory.join(secret.expose());
+                // A path is shown, and what is none may be a secret.
+                match path.exists() || secret.expose().contains('/') || secret.expose().ends_with(".json") {
+                    true => Ok(Application::KeyFile(path)),
+                    false => Err(account.wrong("client_secret")),
+                }
             }
             Some("file" | "key") => {
-                Some(key()?).filter(|key| is_json(key.expose())).map(Application::Key).ok_or_else(no_key)
+                let key = Some(key()?).filter(|key| is_json(key.expose()));
+                key.map(Application::Key).ok_or_else(|| account.wrong("client_secret"))
             }
-            _ => Err(missing("client_id")),
+            Some(_) => Err(account.wrong("client_id")),
+            None => Err(missing("client_id")),
         };
     }
     match (secret, &account.certificate) {
@@ -179,71 +204,19 @@ fn own(account: &Account, way: Way, token_url: String, servers: &[Server]) -> Re
     let device_url = permission_url.clone().filter(|_| way == (Way::Person { device: true }));
     // An application needs no such URL, but a table must have one.
     let authorize_url = permission_url.unwrap_or_else(|| token_url.clone());
-    let mut found = Vec::new();
-    let mut candidates = Vec::new();
-    for kind in [Kind::Imap, Kind::Pop, Kind::Smtp] {
-        match server_of(account, kind, servers) {
-            Ok(Some(server)) => found.push(mail_server(door(kind), server)),
-            Ok(None) => {}
-            Err(several) => candidates.extend(several),
-        }
-    }
-    match found.is_empty() || !candidates.is_empty() {
-        true => Err(Why::NoServer { candidates }),
-        false => Ok(Base::Own { authorize_url, token_url, device_url, servers: found }),
-    }
+    Ok(Base::Own { authorize_url, token_url, device_url, servers: servers::of_own(account, servers)? })
 }
 
-fn mail_server(door: Door, server: &Server) -> MailServer {
-    let host = if server.host.contains(':') { format!("[{}]", server.host) } else { server.host.clone() };
-    let security = match (server.kind, server.starttls_there, server.host_port == SUBMISSIONS) {
-        (Kind::Smtp, true, true) => Some("starttls"),
-        (Kind::Smtp, false, false) => Some("tls"),
-        _ => None,
-    };
-    MailServer { door, endpoint: format!("{host}:{}", server.host_port), security }
-}
-
-/// The server of that kind for the account's provider: the only one that belongs to no preset, else the one with
-/// the nearest name. The error lists the candidates if the choice is not clear.
-fn server_of<'a>(
-    account: &Account,
-    kind: Kind,
-    servers: &'a [Server],
-) -> Result<Option<&'a Server>, Vec<String>> {
-    let known = preset_hosts();
-    let mut of_kind: Vec<&Server> =
-        servers.iter().filter(|server| server.kind == kind && !known.contains(&server.host)).collect();
-    // Several ports may lead to one server.
-    let mut seen = HashSet::new();
-    of_kind.retain(|server| seen.insert((server.host.clone(), server.host_port)));
-    if of_kind.len() < 2 {
-        return Ok(of_kind.first().copied());
-    }
-    let urls = [&account.token_url, &account.permission_url].into_iter().flatten();
-    let hosts = urls.filter_map(|url| Url::parse(url).ok()?.host_str().map(str::to_owned));
-    let names: Vec<String> =
-        hosts.chain(account.name.rsplit_once('@').map(|(_, domain)| domain.to_owned())).collect();
-    let nearness = |server: &&Server| names.iter().map(|name| common(name, &server.host)).max().unwrap_or(0);
-    let best = of_kind.iter().map(nearness).max().unwrap_or(0);
-    let mut nearest = of_kind.iter().filter(|server| nearness(server) == best);
-    match (nearest.next(), nearest.next()) {
-        (Some(server), None) if best > 1 => Ok(Some(server)),
-        _ => Err(of_kind.iter().map(|server| server.section.clone()).collect()),
-    }
-}
-
-/// Number of labels at the ends of two names that are equal.
-fn common(one: &str, other: &str) -> usize {
-    one.rsplit('.').zip(other.rsplit('.')).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
-}
-
-/// Puts `table` beside the others and names it; the name of the one that is the same but for its domains, where there
-/// is such. A name that is taken where the tables go is another client's, whatever its table says.
+/// Adds `table` under a free name, and returns that name. If a table differs from it only in its domains, or in the port
+/// of a redirect to this machine, returns the name of that one instead. A name that exists in the target configuration
+/// belongs to another client, even if its table is equal.
 pub(super) fn put(tables: &mut Vec<Table>, table: Table, existing: &Existing) -> String {
     let same = |known: &&mut Table| {
+        let [own, other] = [&table.redirect_uri, &known.redirect_uri]
+            .map(|uri| uri.as_deref().is_some_and(is_of_this_machine));
+        let redirect_uri = if own && other { known.redirect_uri.clone() } else { table.redirect_uri.clone() };
         let domains = known.domains.clone();
-        Table { name: known.name.clone(), domains, ..table.clone() } == **known
+        Table { name: known.name.clone(), domains, redirect_uri, ..table.clone() } == **known
     };
     if let Some(known) = tables.iter_mut().find(same) {
         for domain in table.domains {

@@ -13,7 +13,7 @@ use super::carried::Carried;
 use super::error::ImportError;
 use super::existing::Existing;
 use super::text::Sight;
-use crate::config::{default_file, default_files};
+use crate::config::{ConfigError, default_file, default_files, new_default_file};
 use crate::control::error::Error;
 use crate::files::Draft;
 use crate::secret::Secret;
@@ -43,8 +43,7 @@ impl Target {
             None => default_file()?,
         };
         let output = output.map(std::path::absolute).transpose()?;
-        let wanted =
-            wanted.or_else(|| default_files().into_iter().next()).map(std::path::absolute).transpose()?;
+        let wanted = wanted.or_else(new_default_file).map(std::path::absolute).transpose()?;
         let there = match &wanted {
             Some(wanted) if is_there(wanted)? => Some(wanted.clone()),
             _ => None,
@@ -159,5 +158,5 @@ fn named(file: &Path, error: std::io::Error) -> Error {
 }
 
 fn is_there(file: &Path) -> Result<bool, Error> {
-    file.try_exists().map_err(|error| Error::Unreadable { file: file.to_owned(), error })
+    Ok(file.try_exists().map_err(|error| ConfigError::unreadable(file, &error))?)
 }

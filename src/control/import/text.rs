@@ -1,9 +1,11 @@
 //! The new configuration as text: only values that differ from the defaults, so that it is quickly read.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::listeners::Listening;
+use super::servers::MailServer;
 use super::tables::{Application, Base, Table};
 use crate::secret::Secret;
 
@@ -29,6 +31,7 @@ pub(super) fn key_file(table: &Table, directory: Option<&Path>) -> PathBuf {
 pub(super) struct Parts<'a> {
     pub(super) listeners: &'a [Listening],
     pub(super) certificate: Option<&'a (PathBuf, PathBuf)>,
+    pub(super) admin: Option<SocketAddr>,
     pub(super) tables: &'a [Table],
     /// The directory for the keys of service accounts; their paths are written in full, since the file may be moved.
     pub(super) keys: Option<&'a Path>,
@@ -45,6 +48,10 @@ pub(super) fn text(parts: Parts<'_>, carried: &str, sight: Sight) -> String {
         out.push_str("\n[tls]\n");
         line(&mut out, "certificate", &path(certificate));
         line(&mut out, "key", &path(key));
+    }
+    if let Some(admin) = parts.admin {
+        out.push_str("\n[admin]\n");
+        line(&mut out, "address", &quoted(&admin.to_string()));
     }
     for table in parts.tables {
         provider(&mut out, table, parts.keys, sight);
@@ -107,21 +114,22 @@ fn provider(out: &mut String, table: &Table, keys: Option<&Path>, sight: Sight) 
 
 fn base(out: &mut String, table: &Table, sight: Sight) {
     match &table.base {
-        Base::Preset { preset, tenant } => {
+        Base::Preset { preset, tenant, servers } => {
             if preset != &table.name {
                 line(out, "preset", &quoted(preset));
             }
             if let Some(tenant) = tenant {
                 line(out, "tenant", &quoted(tenant));
             }
+            for server in servers {
+                mail_server(out, server);
+                // The preset's scopes are for its own server.
+                line(out, &format!("{}_scopes", server.door.server_key()), "[]");
+            }
         }
         Base::Own { authorize_url, token_url, device_url, servers } => {
             for server in servers {
-                let key = server.door.server_key();
-                line(out, key, &quoted(&server.endpoint));
-                if let Some(security) = server.security {
-                    line(out, &format!("{key}_security"), &quoted(security));
-                }
+                mail_server(out, server);
             }
             let url = |url: &str| quoted(&shown(url, sight));
             line(out, "authorize_url", &url(authorize_url));
@@ -134,6 +142,15 @@ fn base(out: &mut String, table: &Table, sight: Sight) {
                 line(out, "client_id", &quoted("service-account"));
             }
         }
+    }
+}
+
+fn mail_server(out: &mut String, server: &MailServer) {
+    let key = server.door.server_key();
+    let _ = writeln!(out, "# [{}]", server.section);
+    line(out, key, &quoted(&server.endpoint));
+    if let Some(security) = server.security {
+        line(out, &format!("{key}_security"), &quoted(security));
     }
 }
 

@@ -11,10 +11,12 @@ use crate::control::answers::{self, Keeper};
 use crate::control::consents::{Asked, Begun, Consents, NotTaken, Visitor};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
-use crate::links::{self, Dead};
+use crate::control::misses::Judged;
+use crate::links::{self, Dead, Form};
 use crate::oauth::{Received, receive};
 use crate::secret::Secret;
-use crate::store::{Actor, LoginRecord, fold, takes_consent};
+use crate::secret::marks::Marks;
+use crate::store::{Actor, LoginRecord, ShortLived, fold, takes_consent};
 
 /// The account of a sign-in link.
 #[derive(Debug)]
@@ -47,8 +49,8 @@ impl<E: Into<Error>> From<E> for NoConsent {
 }
 
 /// The consents of a process that begins, and the keeper of answers that knows them.
-pub(super) fn none_yet(installation: &Installation) -> (Arc<Consents>, Keeper) {
-    let consents = Arc::new(Consents::new(installation));
+pub(super) fn none_yet(installation: &Installation, marks: Arc<Marks>) -> (Arc<Consents>, Keeper) {
+    let consents = Arc::new(Consents::new(installation, marks));
     let keeper = Keeper::new(installation, consents.clone().onwards());
     (consents, keeper)
 }
@@ -56,8 +58,8 @@ pub(super) fn none_yet(installation: &Installation) -> (Arc<Consents>, Keeper) {
 impl Running {
     /// The account of the link with this token. Changes nothing.
     pub(crate) async fn of_link(&self, token: &str) -> Result<OfLink, NoConsent> {
-        let found = links::find(&*self.store, token, OffsetDateTime::now_utc()).await?;
-        let (of_link, _) = self.mended(self.known(found)?).await?;
+        let account = self.known(token, OffsetDateTime::now_utc()).await?;
+        let (of_link, _) = self.mended(account).await?;
         Ok(of_link)
     }
 
@@ -69,8 +71,8 @@ impl Running {
         back: Secret,
     ) -> Result<Begun, NoConsent> {
         let now = OffsetDateTime::now_utc();
-        let found = self.known(links::find(&*self.store, token, now).await?)?;
-        let (OfLink { account, owner, .. }, provider) = self.mended(found).await?;
+        let account = self.known(token, now).await?;
+        let (OfLink { account, owner, .. }, provider) = self.mended(account).await?;
         if self.failed.is_full() {
             return Err(NoConsent::TooMany);
         }
@@ -176,13 +178,24 @@ impl Running {
         receive(query, keep).await
     }
 
-    /// The account of a link that is good.
-    fn known(&self, found: Result<String, Dead>) -> Result<String, NoConsent> {
-        match found {
-            Ok(account) => Ok(account),
-            Err(Dead::Unknown) if self.misses.count() => Err(NoConsent::TooMany),
-            Err(dead) => Err(NoConsent::Dead(dead)),
+    /// The account of the link with this token, if the link is good. The store is asked only for what may be a link.
+    async fn known(&self, token: &str, now: OffsetDateTime) -> Result<String, NoConsent> {
+        let is_marked = match links::form(&self.kept.marks, token) {
+            Form::Other => return Err(NoConsent::Dead(Dead::Unknown)),
+            form => form == Form::Marked,
+        };
+        let key = ShortLived::key_of(token);
+        match self.links.judge(&key, is_marked) {
+            Judged::Look => {}
+            Judged::Gone => return Err(NoConsent::Dead(Dead::Unknown)),
+            Judged::TooMany => return Err(NoConsent::TooMany),
         }
+        links::find(&*self.store, token, now).await?.map_err(|dead| {
+            if dead == Dead::Unknown {
+                self.links.missed(&key, is_marked);
+            }
+            NoConsent::Dead(dead)
+        })
     }
 
     /// The account, the owner and the provider of a consent, with the provider's name, if a person's consent can mend

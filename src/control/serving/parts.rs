@@ -19,6 +19,7 @@ use crate::control::certs;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::keys;
+use crate::control::marks;
 use crate::control::providers::Legs;
 use crate::control::watching::Watcher;
 use crate::events::Teller;
@@ -27,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::oauth::{Client, Webhook};
 use crate::protocol::Promises;
 use crate::secret::Sealer;
+use crate::secret::marks::Marks;
 use crate::server::Sockets;
 use crate::shutdown::Supervisor;
 use crate::store::{Actor, Store};
@@ -43,6 +45,8 @@ pub(super) struct Kept {
     pub(super) metrics: Arc<Metrics>,
     pub(super) store: Arc<dyn Store>,
     pub(super) sealer: Arc<Sealer>,
+    /// Of the tokens that people bring.
+    pub(super) marks: Arc<Marks>,
     /// Where the page is served, if it is served on an address.
     page: Option<SocketAddr>,
 }
@@ -69,6 +73,7 @@ impl Kept {
             metrics,
             store: store.clone(),
             sealer: sealer.clone(),
+            marks: Arc::new(marks::of(installation).await?),
             page,
         })
     }
@@ -88,7 +93,8 @@ impl Kept {
 
     /// The sign-in links, as people reach the page under `config`.
     pub(super) fn links(&self, config: &Config) -> Links {
-        Links::new(self.store.clone(), self.sealer.clone(), Base::of(&config.admin, self.page))
+        let base = Base::of(&config.admin, self.page);
+        Links::new(self.store.clone(), self.sealer.clone(), base).with_marks(self.marks.clone())
     }
 }
 

@@ -19,11 +19,12 @@ use crate::control::audit::{self, Deed};
 use crate::control::consents::Consents;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
-use crate::control::misses::Misses;
+use crate::control::misses::{Lookups, Misses};
 use crate::control::sessions::{self, Asked, Heard};
 use crate::control::watching::Watcher;
 use crate::events::Teller;
 use crate::secret::Sealer;
+use crate::secret::marks::Marks;
 use crate::shutdown::Supervisor;
 use crate::store::{Actor, Store, StoreError, fold};
 use crate::tls::Identity;
@@ -58,7 +59,8 @@ pub(crate) struct Running {
     pub(super) keeper: Keeper,
     /// The consents that began in a browser.
     pub(crate) consents: Arc<Consents>,
-    pub(super) misses: Misses,
+    /// Look-ups of sign-in links.
+    pub(super) links: Lookups,
     /// Sign-ins by a link that could not begin.
     pub(super) failed: Misses,
     pub(super) shown: Mutex<Shown>,
@@ -181,6 +183,11 @@ impl Running {
             actor,
             tokens: Some(self.kept.tokens.clone()),
         }
+    }
+
+    /// The marks of the tokens that people bring.
+    pub(crate) fn marks(&self) -> Arc<Marks> {
+        self.kept.marks.clone()
     }
 
     /// The configuration that was read last.

@@ -45,6 +45,8 @@ struct Seen {
     others: HashSet<String>,
     /// The ids of answered questions, so that no question is answered twice.
     answered: HashSet<String>,
+    /// Answers that could not be stored yet: sessions that were told to end are not counted again.
+    unsent: HashMap<String, Answer>,
 }
 
 /// Becomes an instance, and looks for the first time.
@@ -173,6 +175,7 @@ async fn look(kept: &Kept, seen: &mut Seen) -> Result<(), StoreError> {
     seen.looked = Some(began);
     seen.learn_gates(kept, &look, is_whole);
     kept.accounts.learn_failures(&look.owed);
+    seen.unsent.retain(|id, _| look.questions.iter().any(|question| question.id == *id));
     for question in look.questions {
         seen.answer(kept, question).await?;
     }
@@ -216,25 +219,38 @@ impl Seen {
     }
 
     async fn answer(&mut self, kept: &Kept, question: Question) -> Result<(), StoreError> {
-        if self.answered.contains(&question.id) {
-            return Ok(());
-        }
-        if self.answered.len() >= REMEMBERED {
-            self.answered.clear();
-        }
-        self.answered.insert(question.id.clone());
-        let Some(asked) = sessions::read(&kept.sealer, &question) else {
-            warn!("a question to the instances is not answered: no key of this instance has sealed it");
-            return Ok(());
-        };
-        let answer = match asked {
-            Asked::List => {
-                Answer::Sessions(kept.live.list().iter().map(|session| SessionRow::of(session)).collect())
-            }
-            Asked::Close { of, by: (surface, user, uid) } => {
-                Answer::Closed(kept.close(&of, Actor { surface, user, uid }).await)
+        let answer = match self.unsent.remove(&question.id) {
+            Some(answer) => answer,
+            None if self.answered.contains(&question.id) => return Ok(()),
+            None => {
+                if self.answered.len() >= REMEMBERED {
+                    self.answered.clear();
+                }
+                self.answered.insert(question.id.clone());
+                let Some(asked) = sessions::read(&kept.sealer, &question) else {
+                    warn!(
+                        "a question to the instances is not answered: no key of this instance has sealed it"
+                    );
+                    return Ok(());
+                };
+                answer_to(kept, asked).await
             }
         };
-        sessions::reply(&*kept.store, &kept.sealer, &question.id, &answer).await
+        let sent = sessions::reply(&*kept.store, &kept.sealer, &question.id, &answer).await;
+        if sent.is_err() {
+            self.unsent.insert(question.id, answer);
+        }
+        sent
+    }
+}
+
+async fn answer_to(kept: &Kept, asked: Asked) -> Answer {
+    match asked {
+        Asked::List => {
+            Answer::Sessions(kept.live.list().iter().map(|session| SessionRow::of(session)).collect())
+        }
+        Asked::Close { of, by: (surface, user, uid) } => {
+            Answer::Closed(kept.close(&of, Actor { surface, user, uid }).await)
+        }
     }
 }

@@ -3,7 +3,6 @@
 //! A profile replaces an installed one with the same identifier, so identifiers and UUIDs are derived from the
 //! account's address and the CA only. A profile holds no secret; the device asks for the password.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 
 use super::error::SetupError;
@@ -12,6 +11,7 @@ use super::sheet::{Ca, Sheet};
 use super::xml::Xml;
 use crate::config::{Door, Security};
 use crate::control::error::Error;
+use crate::secret::sha256;
 
 const HEAD: &str = "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n";
 /// Prefix of all identifiers in a profile.
@@ -103,8 +103,8 @@ impl Plist {
 
 /// The UUID (RFC 9562, version 8) for `what`, always the same.
 fn uuid(what: &str) -> String {
-    let hash = digest(&SHA256, format!("{PREFIX}/{what}").as_bytes());
-    let mut bytes: [u8; 16] = std::array::from_fn(|at| hash.as_ref().get(at).copied().unwrap_or_default());
+    let hash = sha256(format!("{PREFIX}/{what}").as_bytes());
+    let mut bytes: [u8; 16] = std::array::from_fn(|at| hash[at]);
     bytes[6] = (bytes[6] & 0x0f) | 0x80;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();

@@ -1,7 +1,7 @@
 //! Checks whether the content of a bundle may be stored: it is sealed to a public key, so anyone may have written
 //! it.
 //!
-//! The same rules apply as to typed values: names, scopes, dates. Each message names the field.
+//! Names, scopes and dates must follow the rules for typed values. Each message names the field.
 
 use time::{Duration, OffsetDateTime};
 

@@ -7,7 +7,6 @@
 
 use std::path::Path;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::pki_types::CertificateDer;
@@ -23,7 +22,7 @@ use crate::config::{AppGrant, AssertionAlgorithm};
 use crate::oauth::http::request::{self, Requests};
 use crate::oauth::meaning::text;
 use crate::oauth::{Client, GrantedTokens, ProviderRefusal, TokenError};
-use crate::secret::Secret;
+use crate::secret::{Secret, sha256};
 use crate::trouble::Cure;
 
 /// Vendors recommend five to ten minutes for a client assertion.
@@ -100,7 +99,7 @@ async fn client_assertion(
     if parsed.validity().not_after.timestamp() < OffsetDateTime::now_utc().unix_timestamp() {
         return Err(wrong_file(certificate, "its certificate has expired"));
     }
-    let header = json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(digest(&SHA256, &der)) });
+    let header = json!({ "x5t#S256": URL_SAFE_NO_PAD.encode(sha256(&der)) });
     let claims = client_claims(token_url, client_id, OffsetDateTime::now_utc().unix_timestamp());
     signing.sign(algorithm, header, &claims).map_err(|why| wrong_file(key, why))
 }

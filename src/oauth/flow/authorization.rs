@@ -89,13 +89,23 @@ impl Client {
         login_hint: Option<&str>,
         asked: &[String],
     ) -> Result<AuthorizationRequest, TokenError> {
+        self.authorization_with(Secret::new(random_text::<32>()), redirect_uri, login_hint, asked).await
+    }
+
+    /// The same with this `state`, which no other request may have.
+    pub async fn authorization_with(
+        &self,
+        state: Secret,
+        redirect_uri: &str,
+        login_hint: Option<&str>,
+        asked: &[String],
+    ) -> Result<AuthorizationRequest, TokenError> {
         let provider = self.provider();
         let endpoint = self.authorize_url().await?;
         // Made now, so that a mistake shows before a person has signed in.
         self.requests().await?;
         let (issuer, publishes_iss) = self.issuer();
         let sends_iss = publishes_iss || provider.quirks.sends_iss;
-        let state = random_text::<32>();
         let nonce = asked.iter().any(|scope| scope == "openid").then(|| Secret::new(random_text::<32>()));
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| {
@@ -110,21 +120,21 @@ impl Client {
             .set_auth_uri(AuthUrl::from_url(endpoint))
             .set_redirect_uri(redirect);
         let mut builder = client
-            .authorize_url(|| CsrfToken::new(state.clone()))
+            .authorize_url(|| CsrfToken::new(state.expose().to_owned()))
             .set_pkce_challenge(challenge)
             .add_scopes(asked.iter().cloned().map(Scope::new));
         for (name, value) in extra_parameters(provider, login_hint, nonce.as_ref()) {
             builder = builder.add_extra_param(name, value);
         }
         let (url, _) = builder.url();
-        let approval = provider.admin_consent(asked, redirect_uri, Some(&state));
+        let approval = provider.admin_consent(asked, redirect_uri, Some(state.expose()));
         Ok(AuthorizationRequest {
             url,
             redirect_uri: redirect_uri.to_owned(),
             verifier: Secret::new(verifier.into_secret()),
             nonce,
             asked: asked.to_vec(),
-            expected: Arc::new(Expected { approval, state: Secret::new(state), issuer, sends_iss }),
+            expected: Arc::new(Expected { approval, state, issuer, sends_iss }),
         })
     }
 

@@ -234,7 +234,7 @@ mod tests {
         }
     }
 
-    fn trusts_nobody() -> rustls::ClientConfig {
+    fn trusts_no_root() -> rustls::ClientConfig {
         rustls::ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -261,7 +261,7 @@ mod tests {
                 );
                 let config = crate::config::Config::parse(&text, None).unwrap();
                 let transport =
-                    Transport::within(trusts_nobody(), config.network_proxy.as_ref(), total).unwrap();
+                    Transport::within(trusts_no_root(), config.network_proxy.as_ref(), total).unwrap();
                 let error = transport.get(&url, None).await.err().unwrap();
                 let said = error.to_string();
                 assert!(error.is_passing());
@@ -277,7 +277,7 @@ mod tests {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         use tokio::net::TcpListener;
 
-        let transport = Transport::within(trusts_nobody(), None, Duration::from_millis(50)).unwrap();
+        let transport = Transport::within(trusts_no_root(), None, Duration::from_millis(50)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/token?canary", listener.local_addr().unwrap())).unwrap();
 

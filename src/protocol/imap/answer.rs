@@ -100,7 +100,7 @@ pub fn response_code(code: Code) -> &'static str {
     match code {
         Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
         Code::AuthorizationFailed => "AUTHORIZATIONFAILED",
-        Code::Unavailable => "UNAVAILABLE",
+        Code::Unavailable | Code::LoginDelay => "UNAVAILABLE",
         Code::ContactAdmin | Code::WebLogin => "CONTACTADMIN",
         Code::Limit | Code::InUse => "LIMIT",
         Code::Expired => "EXPIRED",

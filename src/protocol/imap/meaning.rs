@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::response::{Response, Status, Words, said};
 use crate::protocol::sasl::Challenge;
-use crate::protocol::verdict::{UNAVAILABLE, WEB_LOGIN};
+use crate::protocol::verdict::{self, UNAVAILABLE, WEB_LOGIN};
 use crate::protocol::{Advice, Answers, Door, Refusal, Said};
 
 /// Lines before the verdict that help to explain it.
@@ -200,6 +200,11 @@ pub(super) fn turned_away(words: &Words<'_>, heard: Heard) -> Refusal {
         Refusal::Token(said) => Refusal::Unavailable(Said { advice: UNAVAILABLE, ..said }),
         other => other,
     }
+}
+
+/// The meaning of the connection's end while a verdict is due.
+pub(super) fn closed(heard: Heard) -> Refusal {
+    verdict::closed(heard.challenge, TOKEN)
 }
 
 /// Judges texts that are not known by their code (RFC 5530 §3).

@@ -12,7 +12,7 @@
 use zeroize::Zeroizing;
 
 use super::framer::{Framed, Framer};
-use super::meaning::{Heard, refused, turned_away, violation};
+use super::meaning::{Heard, closed, refused, turned_away, violation};
 use super::response::{self, Offer, Response, Status, Words};
 use crate::protocol::dialogue::{ProviderDialogue, Step};
 use crate::protocol::sasl::{self, Mechanism};
@@ -78,6 +78,10 @@ impl ProviderDialogue for SignIn<'_> {
             }
         }
         Ok(Step::More)
+    }
+
+    fn closed(&mut self) -> Refusal {
+        closed(std::mem::take(&mut self.heard))
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
         Code::AuthenticationFailed | Code::AuthorizationFailed | Code::Expired | Code::WebLogin => "[AUTH] ",
         Code::ContactAdmin => "[SYS/PERM] ",
         Code::InUse => "[IN-USE] ",
+        Code::LoginDelay => "[LOGIN-DELAY] ",
         Code::Unavailable | Code::Limit | Code::ServerBug => "[SYS/TEMP] ",
         Code::PrivacyRequired => "",
     };

@@ -155,6 +155,11 @@ pub(super) fn refused_recent(text: &[u8], heard: Heard) -> Refusal {
     }
 }
 
+/// The meaning of the connection's end while a verdict is due.
+pub(super) fn closed(heard: Heard, is_recent: bool) -> Refusal {
+    verdict::closed(heard.challenge, if is_recent { OF_RECENT } else { TOKEN })
+}
+
 /// The meaning of a refused AUTH. The server has not seen a token yet, so the refusal cannot be about the token.
 pub(super) fn not_understood(text: &[u8], heard: Heard) -> Refusal {
     let judgement = known(text).or_else(|| by_code(text)).filter(|(verdict, _)| *verdict != Verdict::Token);

@@ -10,7 +10,7 @@
 use zeroize::Zeroizing;
 
 use super::RECENT;
-use super::meaning::{not_understood, refused, refused_recent, turned_away, violation};
+use super::meaning::{closed, not_understood, refused, refused_recent, turned_away, violation};
 use super::response::{Lines, Status, code};
 use crate::protocol::dialogue::{ProviderDialogue, Step};
 use crate::protocol::line::trim_end;
@@ -62,6 +62,10 @@ impl ProviderDialogue for SignIn<'_> {
             }
         }
         Ok(Step::More)
+    }
+
+    fn closed(&mut self) -> Refusal {
+        closed(self.heard.take(), self.credential.user.starts_with(RECENT))
     }
 }
 

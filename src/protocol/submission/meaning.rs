@@ -119,6 +119,11 @@ pub(super) fn turned_away(reply: &Reply<'_>, heard: Heard) -> Refusal {
     verdict::turned_away(refused(reply, heard), is_known, TURNED_AWAY)
 }
 
+/// The meaning of the connection's end while a verdict is due.
+pub(super) fn closed(heard: Heard) -> Refusal {
+    verdict::closed(heard.challenge, TOKEN)
+}
+
 fn by_code(reply: &Reply<'_>) -> (Verdict, Advice) {
     match (reply.code, reply.enhanced()) {
         (432, _) => (Verdict::Connections, CONNECTIONS),

@@ -10,7 +10,7 @@
 
 use zeroize::Zeroizing;
 
-use super::meaning::{refused, turned_away, violation};
+use super::meaning::{closed, refused, turned_away, violation};
 use super::reply::NAME;
 use super::response::{Replies, Reply};
 use crate::protocol::dialogue::{ProviderDialogue, Step};
@@ -73,6 +73,10 @@ impl ProviderDialogue for SignIn<'_> {
             }
         }
         Ok(Step::More)
+    }
+
+    fn closed(&mut self) -> Refusal {
+        closed(self.heard.take())
     }
 }
 

@@ -65,6 +65,26 @@ fn security_row_44_headers_are_read_to_their_last_byte_and_no_further() {
     }
 }
 
+/// Kind and length are judged, and the content only where it counts.
+#[test]
+fn security_row_44_fields_that_are_no_text_break_no_header_and_tls_is_read_from_its_own() {
+    let tlv = |kind: u8, value: &[u8]| [&[kind, 0, u8::try_from(value.len()).unwrap()], value].concat();
+    let (authority, netns) = (tlv(2, b"mail\xff.example"), tlv(0x30, &[0xfe; 3]));
+    for (field, tls) in [
+        (tlv(0x20, &[1, 0, 0, 0, 0]), Some(true)),
+        (tlv(0x20, &[7, 0, 0, 0, 0, 0x21, 0, 2, b'\xff', 0]), Some(true)),
+        (tlv(0x20, &[0, 0, 0, 0, 0]), Some(false)),
+        (tlv(0x20, &[]), None),
+        (Vec::new(), None),
+    ] {
+        let header = v2(0x21, 0x11, &[&V4[..], &authority, &field, &netns].concat());
+        assert_eq!(played(&header).0, CLIENT, "{}", header.escape_ascii());
+        assert_eq!(says_tls(&header, Header::From(CLIENT.parse().unwrap())), tls);
+    }
+    let line = b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 25\r\n";
+    assert_eq!(says_tls(line, Header::From(CLIENT.parse().unwrap())), None);
+}
+
 #[test]
 fn security_row_44_a_checksum_that_does_not_fit_is_a_broken_header() {
     let v6 = [&[0x20, 1, 0x0d, 0xb8], &[7; 28][..], &[0, 80, 0, 25]].concat();

@@ -1,88 +1,45 @@
 //! Connections to the server: deadlines, TLS, and the requirements on the server.
 //!
-//! Every wait has a limit, because a login waits behind it. On a connection that was idle, the server is asked first
-//! whether it still takes writes: after a failover the old primary may live on as a standby, which refuses them.
+//! Every wait has an end, because a login waits behind it.
 
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
 use super::PostgresSettings;
-use super::pool::{Directness, Pool};
+use super::pool::Pool;
+use super::slots::Slots;
 use crate::store::StoreError;
 
 /// Enough for some hundred logins a second; a database shared by many instances has a limit of its own.
-pub(super) const CONNECTIONS: u32 = 8;
-/// Shorter than the deadline of a login, which waits for the connection.
+pub(super) const CONNECTIONS: usize = 6;
+/// Beside them, for what must not wait behind logins.
+pub(super) const VITAL: usize = 2;
+/// How long the start waits for a connection.
 const CONNECTION_WAIT: Duration = Duration::from_secs(10);
-/// A connection that was used within this time is used again without a check.
-const FRESH: Duration = Duration::from_secs(1);
-/// How long a connection lives: then the server's name is resolved again, and may lead to another server.
-const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// The oldest server with stored generated columns that gets fixes.
 const OLDEST: i32 = 130_000;
 
 const TLS_CURE: &str = "; look at sslmode and sslrootcert in store.url";
-/// The longest time for a statement, with its waits for locks, and for a pause between two statements of a transaction;
-/// in milliseconds.
-const DEADLINES: &str = "SET statement_timeout = 10000; SET idle_in_transaction_session_timeout = 10000";
+/// What the server does for a connection. No statement takes longer, with its waits for locks, and no transaction waits
+/// longer for the next one (in milliseconds). A machine that vanished without a word gives its places back soon. Each
+/// statement of a transaction sees what was committed before it, whatever the database's own default is.
+pub(super) const SESSION: &str = "SET statement_timeout = 10000; SET idle_in_transaction_session_timeout = 10000; \
+     SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
+     SET default_transaction_isolation = 'read committed'";
+/// What the server does for the connection that listens: it ends the connection of a machine that vanished.
+pub(super) const LISTENING: &str =
+    "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 
 pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError> {
     let options = options(&settings.url, settings)?;
-    let directness = Arc::new(Directness::default());
-    let (connecting, acquiring, releasing) = (directness.clone(), directness.clone(), directness.clone());
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(CONNECTION_WAIT)
-        .max_lifetime(LIFETIME)
-        .test_before_acquire(false)
-        .after_connect(move |connection, _| {
-            let is_direct = connecting.is_proven();
-            Box::pin(async move {
-                // A standby may lack what was written on the primary.
-                if is_standby(connection).await? {
-                    return Err(std::io::Error::other("it is a standby").into());
-                }
-                // Through a pooler the setting would apply to other clients.
-                if is_direct {
-                    connection.execute(DEADLINES).await?;
-                }
-                Ok(())
-            })
-        })
-        .before_acquire(move |connection, state| {
-            // The connection was made before the proof, without deadlines.
-            let is_early =
-                Instant::now().checked_sub(state.age).is_some_and(|made| acquiring.is_proven_after(made));
-            Box::pin(async move {
-                if is_early {
-                    return Ok(false);
-                }
-                if state.idle_for < FRESH {
-                    return Ok(true);
-                }
-                // A server that vanished says nothing at all.
-                let standby = tokio::time::timeout(FRESH, is_standby(connection)).await;
-                Ok(matches!(standby, Ok(Ok(false))))
-            })
-        })
-        .after_release(move |connection, _| {
-            let is_doubted = releasing.takes_doubt();
-            Box::pin(async move {
-                // sqlx pings every connection that is given back, without a deadline; so a doubtful one is pinged here
-                // first, with one.
-                Ok(!is_doubted || matches!(tokio::time::timeout(FRESH, connection.ping()).await, Ok(Ok(()))))
-            })
-        })
-        // No connection is made before the first statement, whose error is the one to show.
-        .connect_lazy_with(options);
     let mut connection = alone(settings).await?;
     judge_server(&mut connection).await.map_err(|error| unusable(&settings.url, &error))?;
     connection.close().await.map_err(|error| unusable(&settings.url, &error))?;
-    Ok(Pool::new(pool, directness))
+    Ok(Pool::new(Slots::new(options, CONNECTIONS, Arc::default())))
 }
 
 /// Whether the server of a connection is a standby, which takes no writes. Asked without a prepared statement, which

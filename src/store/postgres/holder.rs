@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::keys::Keys;
 use super::pool::Pool;
@@ -19,7 +20,12 @@ use crate::store::StoreError;
 
 /// The pause between two signs of life.
 const BEAT: Duration = Duration::from_secs(5);
-/// A lease is taken only if this process's last sign is younger than this, which is far below [`DEAD_AFTER`].
+/// The pause after one that failed: the others wait for a sign of this process.
+const SHORT: Duration = Duration::from_secs(1);
+/// A sign that takes longer is given up, because the next one may go over a better connection. A slow database gets its
+/// time for two exchanges.
+const LONGEST_BEAT: Duration = Duration::from_secs(8);
+/// No lease is taken on an older sign than this, which is far below [`DEAD_AFTER`].
 const GOOD_FOR: Duration = Duration::from_secs(10);
 /// The number of seconds without a sign after which a holder is dead.
 pub(super) const DEAD_AFTER: i64 = 30;
@@ -81,11 +87,14 @@ impl Holder {
             Some(own) => own.name.clone(),
             None => {
                 let beating = tokio::spawn(async move {
+                    let mut pause = BEAT;
                     loop {
-                        tokio::time::sleep(BEAT).await;
+                        tokio::time::sleep(pause).await;
                         let Some(holder) = weak.upgrade() else { return };
                         let Some(name) = holder.known() else { return };
-                        if let Err(error) = holder.beat(&name).await {
+                        let beaten = timeout(LONGEST_BEAT, holder.beat(&name)).await;
+                        pause = if matches!(beaten, Ok(Ok(()))) { BEAT } else { SHORT };
+                        if let Ok(Err(error)) = beaten {
                             tracing::debug!("no sign of life was stored: {error}");
                         }
                     }
@@ -102,11 +111,11 @@ impl Holder {
     async fn beat(&self, name: &str) -> Result<(), StoreError> {
         // Read before the statement, so that this time is never later than the one in the database.
         let at = Instant::now();
-        let sql = "INSERT INTO holders (name, seen) VALUES ($1, clock_timestamp()) \
+        let sql = "WITH forgotten AS (DELETE FROM holders \
+               WHERE seen < clock_timestamp() - $2 * interval '1 second' AND name <> $1) \
+             INSERT INTO holders (name, seen) VALUES ($1, clock_timestamp()) \
              ON CONFLICT (name) DO UPDATE SET seen = excluded.seen";
-        sqlx::query(sql).bind(name).execute(&self.pool).await?;
-        let sql = "DELETE FROM holders WHERE seen < clock_timestamp() - $1 * interval '1 second'";
-        sqlx::query(sql).bind(FORGOTTEN_AFTER).execute(&self.pool).await?;
+        sqlx::query(sql).bind(name).bind(FORGOTTEN_AFTER).execute(&self.pool).await?;
         self.with(|own| {
             if let Some(own) = own {
                 if at.duration_since(own.beaten) > GOOD_FOR {

@@ -177,6 +177,10 @@ impl InstanceStore for Postgres {
         self.answers_to(question).await
     }
 
+    async fn count_answers(&self, question: &str) -> Result<usize, StoreError> {
+        self.number_of_answers_to(question).await
+    }
+
     async fn withdraw(&self, question: &str) -> Result<(), StoreError> {
         self.remove_question(question).await
     }

@@ -14,7 +14,7 @@ impl LeaseStore for Postgres {
         now: OffsetDateTime,
         until: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let pool = self.pool()?;
+        let pool = self.vital()?;
         let holder = self.holder.own().await?;
         // The statement also gives a sign of life, because the clock by which this process judges its last sign stands
         // still while the machine sleeps. If the row names another holder, that holder died before it stored the end of
@@ -46,7 +46,7 @@ impl LeaseStore for Postgres {
     async fn release_lease(&self, grant: &Id) -> Result<(), StoreError> {
         let sql =
             "UPDATE grants SET lease_holder = NULL, lease_until = NULL WHERE id = $1 AND lease_holder = $2";
-        sqlx::query(sql).bind(&grant.0).bind(self.holder.known()).execute(&self.pool()?).await?;
+        sqlx::query(sql).bind(&grant.0).bind(self.holder.known()).execute(&self.vital()?).await?;
         Ok(())
     }
 }

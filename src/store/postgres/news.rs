@@ -1,14 +1,15 @@
 //! Notices of other processes' changes, by LISTEN.
 //!
-//! A notice only makes the next look at the counter come earlier: there is a look every second anyway. So with a pooler
-//! that does not pass LISTEN on, a revocation comes a second later and is not lost. A notice that this process sends to
-//! itself over each new connection shows whether notices arrive, and proves what the pool's connections are
+//! They only make the look at the counter come earlier: a look every second finds what a lost notice told. So a pooler
+//! that cannot LISTEN costs a second and no revocation. A notice that this process sends to itself over each new
+//! connection, and every few seconds, shows whether they arrive, and proves what the pool's connections are
 //! ([`super::pool`]).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use sqlx::Executor as _;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
@@ -20,8 +21,13 @@ use super::pool::Pool;
 pub(super) const CHANNEL: &str = "imap_oauth_proxy";
 /// The notice that instances send each other. The triggers' notice is empty.
 pub(super) const OF_INSTANCES: &str = "instances";
-/// How long the process waits for the notice that it sends to itself.
-const PROOF: Duration = Duration::from_secs(2);
+/// How long the notice to itself may take.
+const PROOF: Duration = Duration::from_secs(5);
+/// The pause between two notices to itself: a connection that only listens is silent anyway, so that its end is noticed by
+/// nothing else.
+const PROVE_EVERY: Duration = Duration::from_secs(20);
+/// How long the connection and its first statement may take.
+const CONNECTION_WAIT: Duration = Duration::from_secs(10);
 /// The pause before a lost connection is made again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -78,6 +84,7 @@ impl News {
                 arrive: self.arrive.clone(),
                 own: crate::secret::random_text::<12>(),
                 proven: Arc::new(Notify::new()),
+                has_arrived: Arc::default(),
                 was_silent: Arc::new(AtomicBool::new(false)),
             };
             AbortOnDropHandle::new(tokio::spawn(listening.run()))
@@ -97,7 +104,9 @@ struct Listening {
     /// The notice that this process sends to itself.
     own: String,
     proven: Arc<Notify>,
-    /// Whether the missing notice was logged.
+    /// Whether one has ever arrived.
+    has_arrived: Arc<AtomicBool>,
+    /// Whether it was said that no notice came.
     was_silent: Arc<AtomicBool>,
 }
 
@@ -118,24 +127,41 @@ impl Listening {
     /// Listens until the connection ends. Refuses a pooler that lends connections: a connection that listens would
     /// bring its notices to other clients, in the middle of their statements.
     async fn hear(&self) -> Result<(), sqlx::Error> {
-        if self.is_pools && !self.pool.directness().is_proven() && connect::is_lent(&self.options).await? {
+        if self.is_pools && !self.pool.server().is_proven() && connect::is_lent(&self.options).await? {
             self.complain();
             std::future::pending::<()>().await;
         }
-        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options.clone());
-        let mut listener = PgListener::connect_with(&pool).await?;
-        listener.eager_reconnect(false);
-        listener.listen(CHANNEL).await?;
+        let mut listener = tokio::time::timeout(CONNECTION_WAIT, self.connect())
+            .await
+            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
         self.came.notify_one();
         self.told.notify_one();
-        let _proving = AbortOnDropHandle::new(tokio::spawn(self.prove()));
+        tokio::select! {
+            heard = self.receive(&mut listener) => heard,
+            () = self.prove() => Err(std::io::Error::other("a notice of this process did not arrive").into()),
+        }
+    }
+
+    async fn connect(&self) -> Result<PgListener, sqlx::Error> {
+        let prepared = PgPoolOptions::new().max_connections(1).after_connect(|connection, _| {
+            Box::pin(async move { connection.execute(connect::LISTENING).await.map(drop) })
+        });
+        let mut listener =
+            PgListener::connect_with(&prepared.connect_lazy_with(self.options.clone())).await?;
+        listener.eager_reconnect(false);
+        listener.listen(CHANNEL).await?;
+        Ok(listener)
+    }
+
+    async fn receive(&self, listener: &mut PgListener) -> Result<(), sqlx::Error> {
         while let Some(notice) = listener.try_recv().await? {
             match notice.payload() {
                 own if own == self.own => {
                     self.arrive.store(true, Ordering::SeqCst);
+                    self.has_arrived.store(true, Ordering::SeqCst);
                     self.proven.notify_one();
                     if self.is_pools {
-                        self.pool.directness().prove();
+                        self.pool.server().prove();
                     }
                 }
                 OF_INSTANCES => self.told.notify_one(),
@@ -145,16 +171,23 @@ impl Listening {
         Ok(())
     }
 
-    /// Sends this process a notice, and logs once if the notice does not arrive.
-    fn prove(&self) -> impl Future<Output = ()> + use<> {
-        let this = self.clone();
-        async move {
-            let query = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(&this.own);
-            if let Err(error) = query.execute(&this.pool).await {
+    /// Sends this process a notice again and again, until one does not arrive though others did. Says once if none ever does.
+    async fn prove(&self) {
+        loop {
+            let query = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(&self.own);
+            if let Err(error) = query.execute(&self.pool).await {
                 tracing::debug!("no notice could be sent: {error}");
-            } else if tokio::time::timeout(PROOF, this.proven.notified()).await.is_err() {
-                this.complain();
+                tokio::time::sleep(PAUSE).await;
+                continue;
             }
+            if tokio::time::timeout(PROOF, self.proven.notified()).await.is_err() {
+                self.arrive.store(false, Ordering::SeqCst);
+                if self.has_arrived.load(Ordering::SeqCst) {
+                    return;
+                }
+                self.complain();
+            }
+            tokio::time::sleep(PROVE_EVERY).await;
         }
     }
 

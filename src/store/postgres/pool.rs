@@ -7,117 +7,72 @@
 //!
 //! The server's deadlines do not help if the server vanishes, so each statement has a deadline in this process, too.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use sqlx::error::BoxDynError;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Either, Error, Execute, Executor, Postgres as Database, SqlStr, Transaction};
-use tokio::time::error::Elapsed;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Either, Error, Execute, Executor, Postgres as Database, SqlStr};
 use tokio::time::timeout;
 
+use super::server::Server;
+use super::slots::{Lent, Slots};
+
 /// A transaction's own deadlines, where the session has none.
-const BEGIN: &str =
-    "BEGIN; SET LOCAL statement_timeout = 10000; SET LOCAL idle_in_transaction_session_timeout = 10000";
-/// Longer than the server's own deadline, which comes first while the server lives.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 10000; \
+     SET LOCAL idle_in_transaction_session_timeout = 10000";
+/// Longer than the server's own deadline, which comes first where the server lives.
 const PATIENCE: Duration = Duration::from_secs(12);
-
-/// Longer than a rotation of the keys of a million grants.
-const FOR_LONG: Duration = Duration::from_secs(24 * 3600);
-
-/// Whether the connections are known to lead to the server itself.
-#[derive(Debug, Default)]
-pub(super) struct Directness {
-    proven: OnceLock<Instant>,
-    /// Whether a statement got no answer: then each connection has to answer a ping before it is used again.
-    is_doubted: AtomicBool,
-}
-
-impl Directness {
-    /// Whether the connections have to be checked; the call resets this.
-    pub(super) fn takes_doubt(&self) -> bool {
-        self.is_doubted.swap(false, Ordering::SeqCst)
-    }
-
-    fn doubt(&self) -> Error {
-        self.is_doubted.store(true, Ordering::SeqCst);
-        std::io::Error::from(std::io::ErrorKind::TimedOut).into()
-    }
-
-    /// Records the proof: the connections lead to the server itself, or to a pooler that keeps a connection for a
-    /// session.
-    pub(super) fn prove(&self) {
-        self.proven.get_or_init(Instant::now);
-    }
-
-    pub(super) fn is_proven(&self) -> bool {
-        self.proven.get().is_some()
-    }
-
-    /// Whether the proof came after `moment`.
-    pub(super) fn is_proven_after(&self, moment: Instant) -> bool {
-        self.proven.get().is_some_and(|proven| *proven > moment)
-    }
-}
 
 /// Connections for single statements and transactions.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
-    pool: PgPool,
-    directness: Arc<Directness>,
+    slots: Arc<Slots>,
 }
 
 impl Pool {
-    pub(super) fn new(pool: PgPool, directness: Arc<Directness>) -> Self {
-        Self { pool, directness }
+    pub(super) fn new(slots: Arc<Slots>) -> Self {
+        Self { slots }
     }
 
-    pub(super) fn directness(&self) -> &Directness {
-        &self.directness
+    /// So many connections of its own to the same server.
+    pub(super) fn beside(&self, number: usize) -> Self {
+        Self::new(Slots::new(self.connect_options(), number, self.slots.server().clone()))
+    }
+
+    /// A connection that is idle at this moment, as it is.
+    pub(super) fn try_acquire(&self) -> Option<Lent> {
+        self.slots.try_acquire()
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        self.slots.server()
     }
 
     pub(super) fn connect_options(&self) -> PgConnectOptions {
-        (*self.pool.connect_options()).clone()
-    }
-
-    /// The answer of a connection. A connection that did not answer is closed without a farewell, which might take for
-    /// ever.
-    fn judge<T>(
-        &self,
-        connection: PoolConnection<Database>,
-        answered: Result<Result<T, Error>, Elapsed>,
-    ) -> Result<T, Error> {
-        answered.unwrap_or_else(|_| {
-            drop(connection.detach());
-            Err(self.directness.doubt())
-        })
+        self.slots.options().clone()
     }
 
     pub(super) async fn begin(&self) -> Result<Writing, Error> {
-        match self.directness.is_proven() {
+        match self.server().is_proven() {
             true => self.begin_with("BEGIN").await,
             false => self.begin_with(BEGIN).await,
         }
     }
 
     pub(super) async fn begin_with(&self, begin: &'static str) -> Result<Writing, Error> {
-        // Read before the transaction begins, so that a transaction without a deadline of its session uses no named
-        // statement.
-        let is_direct = self.directness.is_proven();
-        let began = timeout(PATIENCE, self.pool.begin_with(begin)).await;
-        let transaction = began.unwrap_or_else(|_| Err(self.directness.doubt()))?;
-        Ok(Writing(Conversation {
-            transaction,
-            is_direct,
-            directness: self.directness.clone(),
-            patience: PATIENCE,
-        }))
+        // Read before, so that a transaction without a deadline uses no statement with a name.
+        let is_direct = self.server().is_proven();
+        let mut lent = self.slots.acquire().await?;
+        let answered = timeout(PATIENCE, lent.ask()?.execute(begin)).await;
+        let mut conversation = Conversation { lent, is_direct, is_over: false };
+        conversation.lent.judge(answered)?;
+        Ok(Writing(conversation))
     }
 }
 
@@ -131,10 +86,10 @@ impl<'c> Executor<'c> for &'_ Pool {
     {
         let pool = self.clone();
         let all = async move {
-            let all: Vec<_> = if pool.directness.is_proven() {
-                let mut one = pool.pool.acquire().await?;
-                let answered = timeout(PATIENCE, one.fetch_many(query).try_collect()).await;
-                pool.judge(one, answered)?
+            let all: Vec<_> = if pool.server().is_proven() {
+                let mut one = pool.slots.acquire().await?;
+                let answered = timeout(PATIENCE, one.ask()?.fetch_many(query).try_collect()).await;
+                one.judge(answered)?
             } else {
                 let mut transaction = pool.begin().await?;
                 let all = transaction.fetch_many(query).try_collect().await?;
@@ -153,10 +108,10 @@ impl<'c> Executor<'c> for &'_ Pool {
     {
         let pool = self.clone();
         async move {
-            if pool.directness.is_proven() {
-                let mut one = pool.pool.acquire().await?;
-                let answered = timeout(PATIENCE, one.fetch_optional(query)).await;
-                return pool.judge(one, answered);
+            if pool.server().is_proven() {
+                let mut one = pool.slots.acquire().await?;
+                let answered = timeout(PATIENCE, one.ask()?.fetch_optional(query)).await;
+                return one.judge(answered);
             }
             let mut transaction = pool.begin().await?;
             let row = transaction.fetch_optional(query).await?;
@@ -174,22 +129,26 @@ impl<'c> Executor<'c> for &'_ Pool {
     where
         'c: 'e,
     {
-        self.pool.prepare_with(sql, parameters)
+        let pool = self.clone();
+        async move {
+            let mut one = pool.slots.acquire().await?;
+            let answered = timeout(PATIENCE, one.ask()?.prepare_with(sql, parameters)).await;
+            one.judge(answered)
+        }
+        .boxed()
     }
 }
 
-/// A transaction.
+/// A transaction, which is rolled back when it is dropped without a commit.
 pub(super) struct Writing(Conversation);
 
 impl Writing {
-    /// From now on statements of this transaction may take long, because they wait for a lock of another process.
-    pub(super) fn waits(&mut self) {
-        self.0.patience = FOR_LONG;
-    }
-
     pub(super) async fn commit(self) -> Result<(), Error> {
-        let Conversation { transaction, directness, .. } = self.0;
-        timeout(PATIENCE, transaction.commit()).await.unwrap_or_else(|_| Err(directness.doubt()))
+        let mut conversation = self.0;
+        let answered = timeout(PATIENCE, conversation.lent.ask()?.execute("COMMIT")).await;
+        conversation.lent.judge(answered)?;
+        conversation.is_over = true;
+        Ok(())
     }
 }
 
@@ -208,12 +167,25 @@ impl DerefMut for Writing {
 }
 
 /// The statements of a transaction.
-#[derive(Debug)]
 pub(super) struct Conversation {
-    transaction: Transaction<'static, Database>,
+    lent: Lent,
     is_direct: bool,
-    directness: Arc<Directness>,
-    patience: Duration,
+    /// Whether it was committed.
+    is_over: bool,
+}
+
+impl fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conversation").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.lent.roll_back();
+        }
+    }
 }
 
 impl<'c> Executor<'c> for &'c mut Conversation {
@@ -225,14 +197,13 @@ impl<'c> Executor<'c> for &'c mut Conversation {
         E: 'q + Execute<'q, Database>,
     {
         let all = async move {
-            let Conversation { transaction, is_direct, directness, patience } = self;
-            let connection = &mut **transaction;
-            let asked = match is_direct {
+            let connection = self.lent.ask()?;
+            let asked = match self.is_direct {
                 true => connection.fetch_many(query),
                 false => connection.fetch_many(Unnamed(query)),
             };
-            let all: Vec<_> =
-                timeout(*patience, asked.try_collect()).await.unwrap_or_else(|_| Err(directness.doubt()))?;
+            let answered = timeout(PATIENCE, asked.try_collect()).await;
+            let all: Vec<_> = self.lent.judge(answered)?;
             Ok::<_, Error>(stream::iter(all).map(Ok))
         };
         stream::once(all).try_flatten().boxed()
@@ -244,13 +215,13 @@ impl<'c> Executor<'c> for &'c mut Conversation {
         E: 'q + Execute<'q, Database>,
     {
         async move {
-            let Conversation { transaction, is_direct, directness, patience } = self;
-            let connection = &mut **transaction;
-            let asked = match is_direct {
+            let connection = self.lent.ask()?;
+            let asked = match self.is_direct {
                 true => connection.fetch_optional(query),
                 false => connection.fetch_optional(Unnamed(query)),
             };
-            timeout(*patience, asked).await.unwrap_or_else(|_| Err(directness.doubt()))
+            let answered = timeout(PATIENCE, asked).await;
+            self.lent.judge(answered)
         }
         .boxed()
     }
@@ -263,7 +234,11 @@ impl<'c> Executor<'c> for &'c mut Conversation {
     where
         'c: 'e,
     {
-        (&mut *self.transaction).prepare_with(sql, parameters)
+        async move {
+            let answered = timeout(PATIENCE, self.lent.ask()?.prepare_with(sql, parameters)).await;
+            self.lent.judge(answered)
+        }
+        .boxed()
     }
 }
 

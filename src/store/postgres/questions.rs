@@ -54,6 +54,12 @@ impl Postgres {
         rows.iter().map(answer).collect()
     }
 
+    pub(super) async fn number_of_answers_to(&self, question: &str) -> Result<usize, StoreError> {
+        let sql = "SELECT count(*) FROM instance_answers WHERE question = $1";
+        let number: i64 = sqlx::query_scalar(sql).bind(question).fetch_one(&self.pool()?).await?;
+        Ok(usize::try_from(number).unwrap_or(usize::MAX))
+    }
+
     pub(super) async fn remove_question(&self, question: &str) -> Result<(), StoreError> {
         let sql = "DELETE FROM instance_questions WHERE id = $1";
         sqlx::query(sql).bind(question).execute(&self.pool()?).await?;

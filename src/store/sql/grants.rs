@@ -89,7 +89,7 @@ impl GrantStore for Backend {
 
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError> {
         let holder = self.known_holder()?;
-        match write_grant(&self.pool()?, grant, holder.as_deref()).await? {
+        match write_grant(&self.vital()?, grant, holder.as_deref()).await? {
             true => Ok(grant.revision + 1),
             false => Err(StoreError::Conflict),
         }

@@ -84,12 +84,7 @@ pub(crate) fn configuration_file() -> String {
     let read = crate::config::default_file().ok().flatten();
     let by_environment = std::env::var_os("IMAP_OAUTH_PROXY_CONFIG").map(PathBuf::from);
     let by_option = std::env::args().skip_while(|word| word != "--config").nth(1).map(PathBuf::from);
-    let files = crate::config::default_files();
-    let would_be = match rustix::process::geteuid().is_root() {
-        true => files.last().cloned(),
-        false => files.first().cloned(),
-    };
-    let file = by_option.or(by_environment).or(read).or(would_be);
+    let file = by_option.or(by_environment).or(read).or_else(crate::config::new_default_file);
     file.map_or_else(|| "named by --config FILE".to_owned(), |file| file.display().to_string())
 }
 

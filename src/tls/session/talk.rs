@@ -147,7 +147,7 @@ impl Session {
             self.peer_closed = true;
             return Ok(());
         }
-        // Every other alert ends a TLS 1.3 connection, whatever its level (RFC 8446 §6).
+        // Every other alert ends a TLS 1.3 connection, of any level (RFC 8446 §6).
         let is_tls12 = self.version != ProtocolVersion::TLSv1_3;
         if level == WARNING && (is_tls12 || description == AlertDescription::UserCanceled) {
             self.talk.warnings += 1;

@@ -71,6 +71,17 @@ const verbs = {
   async upload({ label, name, text }) {
     await page.getByLabel(label).first().setInputFiles({ name, mimeType: "text/csv", buffer: Buffer.from(text) });
   },
+  /** As a person who comes back to the window: what is shown is brought up to date at once. */
+  async come_back() { await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange"))); },
+  async title() { return page.title(); },
+  /** What the keyboard and a reader for the blind are at. */
+  async focused() { return page.evaluate(() => document.activeElement.innerText); },
+  async forget_cookies() { await context.clearCookies(); },
+  /** Two clicks on a button, faster than the answer. */
+  async click_twice({ name }) {
+    await named(name).evaluate((button) => { button.click(); button.click(); });
+    await page.waitForLoadState("load");
+  },
   async clipboard() { return page.evaluate(() => navigator.clipboard.readText()); },
   /** Further lines in the head of every request, as a web server in front of the page adds them. */
   async headers({ lines }) { await context.setExtraHTTPHeaders(lines); },

@@ -21,7 +21,7 @@ impl Sandbox {
         self.describe(name, self.imap, self.pop3, Some((submission, security)))
     }
 
-    /// The same with another way to the POP3 server.
+    /// Like [`Sandbox::provider_toml`], with another address of the POP3 server.
     pub fn provider_toml_with_pop3_at(&self, name: &str, pop3: SocketAddr) -> String {
         let security = self.pop3().1;
         self.describe(name, self.imap, Some((pop3, security)), self.submission)

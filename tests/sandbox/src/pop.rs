@@ -1,7 +1,7 @@
 //! The POP3 server: RFC 1939 with CAPA, STLS and AUTH as Gmail and Exchange speak it, over TLS or after STLS.
 //!
-//! `session` reads like a conversation; `login` judges AUTH; `transaction` is what comes behind it; `maildrop` is the INBOX as it was at the login; `malice`
-//! is everything that no honest server does; `flavour` has the words.
+//! `session` is the conversation; `login` judges AUTH; `transaction` has the commands after the login; `maildrop` is
+//! the INBOX as it was at the login; `malice` is everything that no honest server does; `flavour` has the texts.
 
 mod flavour;
 mod login;
@@ -23,7 +23,7 @@ use crate::switches::Security;
 use crate::transport::Transport;
 use session::Session;
 
-/// What every session is given.
+/// The data that every session gets.
 #[derive(Clone)]
 struct Server {
     shared: Arc<Shared>,
@@ -43,7 +43,7 @@ pub(crate) async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // Out of descriptors, most likely: the next session that ends makes room.
+                // Probably out of descriptors: the next session that ends frees one.
                 let Ok((tcp, _)) = accepted else { tokio::task::yield_now().await; continue };
                 sessions.spawn(connection(tcp, server.clone()));
             }
@@ -76,7 +76,7 @@ async fn connection(tcp: TcpStream, server: Server) {
     drop(registered);
 }
 
-/// Strikes the session off the list however it ends.
+/// Removes the session from the list however it ends.
 struct Registered {
     shared: Arc<Shared>,
     id: u64,

@@ -14,18 +14,17 @@ use crate::smtp;
 /// One connection.
 pub struct Client {
     lines: smtp::Client,
-    /// The greeting; empty where the connection ended instead.
+    /// The greeting; empty if the connection ended instead.
     pub greeting: String,
 }
 
 impl Client {
-    /// Connects by TLS to a server on this machine, whose certificate must be for `localhost`, and takes its
-    /// greeting.
+    /// Connects by TLS to a server on this machine, whose certificate must be for `localhost`, and reads the greeting.
     pub async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> Self {
         Self::connect_patiently(address, tls, crate::PATIENCE).await
     }
 
-    /// The same for a crowd, in which one waits longer for each answer than [`crate::PATIENCE`].
+    /// Like [`Client::connect`], with a longer patience than [`crate::PATIENCE`], for tests with very many clients.
     pub async fn connect_patiently(address: SocketAddr, tls: &Arc<ClientConfig>, patience: Duration) -> Self {
         // A greeting is one line in both protocols.
         let lines = smtp::Client::connect_patiently(address, tls, patience).await;
@@ -33,7 +32,7 @@ impl Client {
         Self { lines, greeting }
     }
 
-    /// Connects in cleartext, and takes the greeting.
+    /// Connects in cleartext, and reads the greeting.
     pub async fn plain(address: SocketAddr) -> Self {
         let mut lines = smtp::Client::silent(address).await;
         let greeting = lines.line().await;
@@ -49,7 +48,7 @@ impl Client {
         client
     }
 
-    /// The handshake. What was read in cleartext and not looked at stays unread for good.
+    /// The TLS handshake. Cleartext that was read but not used is never used.
     pub async fn begin_tls(&mut self, tls: &Arc<ClientConfig>) -> std::io::Result<()> {
         self.lines.begin_tls(tls).await
     }
@@ -59,12 +58,12 @@ impl Client {
         self.lines.send(line).await;
     }
 
-    /// Sends octets as they are.
+    /// Sends octets unchanged.
     pub async fn write(&mut self, octets: &[u8]) {
         self.lines.write(octets).await;
     }
 
-    /// Ends our direction; the other stays open.
+    /// Closes our direction; the other stays open.
     pub async fn finish(&mut self) {
         self.lines.finish().await;
     }
@@ -74,13 +73,13 @@ impl Client {
         self.lines.line().await
     }
 
-    /// Sends a line and takes the first line of its answer.
+    /// Sends a line and reads the first line of its answer.
     pub async fn command(&mut self, line: &str) -> String {
         self.send(line).await;
         self.line().await
     }
 
-    /// The lines up to the dot that ends them, without that.
+    /// The lines up to the final dot, without that dot.
     pub async fn listed(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
@@ -93,14 +92,14 @@ impl Client {
         }
     }
 
-    /// Sends a line whose answer has several lines, and takes those.
+    /// Sends a line, and reads its answer of several lines.
     pub async fn list(&mut self, line: &str) -> Vec<String> {
         let answer = self.command(line).await;
         assert!(answer.starts_with("+OK"), "{line}: {answer:?}");
         self.listed().await
     }
 
-    /// So many octets.
+    /// Reads this many octets.
     pub async fn octets(&mut self, count: usize) -> Vec<u8> {
         self.lines.octets(count).await
     }
@@ -110,12 +109,12 @@ impl Client {
         self.lines.rest().await
     }
 
-    /// Whether the connection has ended, with nothing left to read.
+    /// Whether the connection has ended without unread data.
     pub async fn at_end(&mut self) -> bool {
         self.lines.at_end().await
     }
 
-    /// USER and PASS: the answer to PASS, or that to a refused USER.
+    /// Sends USER and PASS. Returns the answer to PASS, or to a refused USER.
     pub async fn user_pass(&mut self, user: &str, password: &str) -> String {
         let answer = self.command(&format!("USER {user}")).await;
         if !answer.starts_with("+OK") {
@@ -124,13 +123,13 @@ impl Client {
         self.command(&format!("PASS {password}")).await
     }
 
-    /// AUTH PLAIN with a password, on one line.
+    /// Sends AUTH PLAIN with a password, on one line.
     pub async fn auth_plain(&mut self, user: &str, password: &str) -> String {
         let message = STANDARD.encode(format!("\0{user}\0{password}"));
         self.command(&format!("AUTH PLAIN {message}")).await
     }
 
-    /// AUTH XOAUTH2 in two steps. A challenge is answered with an empty line.
+    /// Sends AUTH XOAUTH2 in two steps. Answers a challenge with an empty line.
     pub async fn xoauth2(&mut self, user: &str, token: &str) -> String {
         let asked = self.command("AUTH XOAUTH2").await;
         if !asked.starts_with("+ ") && asked != "+" {

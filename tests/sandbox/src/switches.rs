@@ -43,7 +43,7 @@ pub struct OauthSwitches {
     pub rotation: Rotation,
     /// GET on the authorisation endpoint answers with the redirect at once. Default: false.
     pub auto_approve: bool,
-    /// The address that consents, whatever `login_hint` says.
+    /// The address that consents; it overrides `login_hint`.
     pub consent_as: Option<String>,
     /// Scopes that the person unticks.
     pub untick: Vec<String>,
@@ -72,7 +72,7 @@ pub struct OauthSwitches {
     pub federated_issuer: Option<String>,
     /// Seconds between polls that the device endpoint asks for. Default: 0.
     pub device_interval: u64,
-    /// How many device polls are answered with `slow_down`, whatever their timing.
+    /// The number of device polls that are answered with `slow_down`, at any pace.
     pub slow_down: u32,
 }
 

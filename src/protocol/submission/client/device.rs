@@ -32,7 +32,7 @@ impl Dialogue {
         self.state = State::Command;
     }
 
-    /// What a device says without a MAIL that goes up.
+    /// Answers a command that needs a MAIL that was passed on, of a device that has none.
     pub(super) fn refuse_recipient(&mut self, command: AfterLogin, outbox: &mut Buffer) {
         self.follows = match command {
             AfterLogin::Data => Follows::Lines,

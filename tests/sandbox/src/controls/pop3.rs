@@ -1,4 +1,4 @@
-//! The test's hand on the POP3 server.
+//! The test's controls of the POP3 server.
 
 use std::sync::Arc;
 
@@ -23,34 +23,34 @@ impl Controls {
         self.shared().change(|state| change(Arc::make_mut(&mut state.pop3)));
     }
 
-    /// The fault meets the next session that comes to this step of POP3. Several wait in line.
+    /// The fault meets the next session at this step. Several faults queue.
     pub fn next_pop3(&self, step: Pop3Step, fault: impl Into<StepFault>) {
         let fault = fault.into();
         self.shared().change(|state| state.pop3_faults.entry(step).or_default().push(Some(1), fault));
     }
 
-    /// The fault meets all that come to this step of POP3, once those in line before it are used up.
+    /// The fault meets all sessions at this step, after those queued before it.
     pub fn every_pop3(&self, step: Pop3Step, fault: impl Into<StepFault>) {
         let fault = fault.into();
         self.shared().change(|state| state.pop3_faults.entry(step).or_default().push(None, fault));
     }
 
-    /// No more faults at the POP3 server.
+    /// Removes all faults at the POP3 server.
     pub fn heal_pop3(&self) {
         self.shared().change(|state| state.pop3_faults.clear());
     }
 
-    /// The end (TLS close_notify and FIN) of every POP3 session of `user` (`None`: of all).
+    /// Closes every session (TLS close_notify and FIN) of `user` (`None`: all sessions).
     pub fn close_pop3(&self, user: Option<&str>) {
         self.order_fetchers(user, &Order::Close);
     }
 
-    /// TCP reset of every POP3 session.
+    /// Resets every session (TCP RST).
     pub fn reset_pop3(&self, user: Option<&str>) {
         self.order_fetchers(user, &Order::Reset);
     }
 
-    /// These octets, as they are, into every POP3 session.
+    /// Writes these octets into every session, unchanged.
     pub fn inject_pop3(&self, user: Option<&str>, octets: &[u8]) {
         self.order_fetchers(user, &Order::Raw(octets.to_vec()));
     }

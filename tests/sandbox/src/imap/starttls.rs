@@ -1,5 +1,5 @@
-//! The cleartext of a server with STARTTLS: it offers nothing but that, and behind its consent it sends what an
-//! attacker on the line would, which is never to be read.
+//! The cleartext of a server with STARTTLS: it offers only STARTTLS. After its OK it sends what an attacker on the line
+//! would inject, which must never be read.
 
 use std::io;
 
@@ -8,11 +8,11 @@ use tokio::net::TcpStream;
 
 use crate::state::Shared;
 
-/// What an attacker would have the client believe: an offer, and a mailbox that is open.
+/// The injected lines: an offer of mechanisms, and an open mailbox.
 const INJECTED: &str =
     "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nP1 OK done\r\na1 OK [CAPABILITY IMAP4rev1] injected\r\n";
 
-/// From the greeting to the answer behind which the handshake comes.
+/// From the greeting to the answer that the handshake follows.
 pub(super) async fn begin(tcp: &mut TcpStream, shared: &Shared) -> io::Result<()> {
     tcp.write_all(b"* OK ready, in cleartext\r\n").await?;
     loop {
@@ -33,7 +33,7 @@ pub(super) async fn begin(tcp: &mut TcpStream, shared: &Shared) -> io::Result<()
     }
 }
 
-/// A line without its end, and nothing behind it.
+/// A line without its end.
 async fn line(tcp: &mut TcpStream) -> io::Result<String> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {

@@ -17,7 +17,7 @@ pub(super) struct Claims {
     thumbprint: Option<String>,
 }
 
-/// Whom Microsoft wants a federated credential to be for.
+/// The audience that Microsoft requires in a federated credential.
 const EXCHANGE: &str = "api://AzureADTokenExchange";
 
 /// Verifies RS256 or PS256 with any of the keys; without keys the signature is not checked.
@@ -63,7 +63,7 @@ impl Claims {
         path.ends_with("/token").then_some(())
     }
 
-    /// Whether it is what a client signed for this server, with one of `certificates` where there are any.
+    /// Whether a client signed the assertion for this server, with one of `certificates` if there are any.
     pub(super) fn is_own(&self, client: &str, issuer: &str, certificates: &[Vec<u8>]) -> bool {
         let named = |certificate: &Vec<u8>| {
             let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
@@ -75,7 +75,7 @@ impl Claims {
             && (certificates.is_empty() || certificates.iter().any(named))
     }
 
-    /// Whether another service, which this server trusts, says whom it stands for.
+    /// Whether the assertion comes from another service that this server trusts, and names a subject.
     pub(super) fn is_federated(&self, issuer: Option<&str>) -> bool {
         issuer.is_some_and(|issuer| self.issuer == issuer)
             && self.subject.is_some()

@@ -1,10 +1,10 @@
-//! The words of each dialect. Sources and their weight: the project's notes on POP3.
+//! The texts of each dialect. Sources and their weight: the project's notes on POP3.
 //!
-//! Those that are neither Gmail's nor Exchange's speak as Dovecot's POP3 server does.
+//! A dialect that is neither Gmail's nor Exchange's uses the texts of Dovecot's POP3 server.
 
 use crate::Flavour;
 
-/// Three ways to speak.
+/// The three sets of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     Gmail,
@@ -50,7 +50,7 @@ impl Dialect {
         }
     }
 
-    /// The answer to a token that is no good.
+    /// The answer to a refused token.
     pub(super) fn refusal(self) -> &'static str {
         match self {
             Self::Gmail => "-ERR [AUTH] Username and password not accepted.",
@@ -59,7 +59,7 @@ impl Dialect {
         }
     }
 
-    /// The longest AUTH line that is taken. Exchange closes the connection over a longer one.
+    /// The longest AUTH line that is accepted. Exchange closes the connection after a longer one.
     pub(super) fn line_limit(self) -> usize {
         match self {
             Self::Gmail | Self::Dovecot => 8192,

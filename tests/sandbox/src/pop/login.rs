@@ -1,4 +1,4 @@
-//! `AUTH XOAUTH2` and `AUTH OAUTHBEARER` (RFC 5034, RFC 7628): the exchange, and the judgement.
+//! `AUTH XOAUTH2` and `AUTH OAUTHBEARER` (RFC 5034, RFC 7628): the exchange and the verdict.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::switches::{Pop3Step, StepFault};
 const GMAIL: &str = r#"{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}"#;
 const DOVECOT: &str = r#"{"status":"401","schemes":"bearer","scope":"mail"}"#;
 
-/// One AUTH command, once its message has come.
+/// One AUTH command with its message.
 struct Attempt {
     mechanism: String,
     initial_response: bool,
@@ -163,7 +163,7 @@ impl Session {
         Ok(line)
     }
 
-    /// What the client pipelined behind its login waits in the proxy until the provider has said +OK.
+    /// Commands that the client pipelined behind its login must wait in the proxy until the provider has said +OK.
     async fn expect_nothing_behind(&mut self) -> Flow {
         if !self.switches.strict || !self.transport.has_more().await {
             return Ok(());
@@ -173,7 +173,7 @@ impl Session {
     }
 }
 
-/// The address and the INBOX of the mailbox that the claim opens. Gmail knows `recent:` before a name.
+/// The address and the INBOX of the mailbox that the claim opens. Gmail accepts `recent:` before a name.
 fn admit(shared: &Shared, state: &State, claim: &Claim, flavour: Flavour) -> Option<(String, Maildrop)> {
     let (access, grant) = state.live_access(&claim.token)?;
     if !access.scopes.iter().any(|scope| shared.vendor.fetches_mail(scope)) {

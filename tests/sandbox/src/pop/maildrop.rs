@@ -31,17 +31,17 @@ impl Maildrop {
         numbered.filter(|(_, entry)| !entry.deleted)
     }
 
-    /// How many, and their octets.
+    /// The number of messages, and their octets.
     pub(super) fn figures(&self) -> (usize, u64) {
         self.kept().fold((0, 0), |(count, octets), (_, entry)| (count + 1, octets + entry.body.size()))
     }
 
-    /// Number and octets of each.
+    /// Number and octets of each message.
     pub(super) fn sizes(&self) -> Vec<(usize, String)> {
         self.kept().map(|(number, entry)| (number, entry.body.size().to_string())).collect()
     }
 
-    /// Number and unique id of each.
+    /// Number and unique id of each message.
     pub(super) fn ids(&self) -> Vec<(usize, String)> {
         let id = |entry: &Entry| format!("{}-{}", self.mailbox.validity, entry.uid);
         self.kept().map(|(number, entry)| (number, id(entry))).collect()
@@ -52,7 +52,7 @@ impl Maildrop {
         self.kept().find(|(own, _)| *own == number).map(|(_, entry)| entry.body.clone())
     }
 
-    /// Marks one for deletion; whether there was such.
+    /// Marks a message for deletion; returns whether it exists.
     pub(super) fn delete(&mut self, number: usize) -> bool {
         let entry = number.checked_sub(1).and_then(|at| self.messages.get_mut(at));
         entry.is_some_and(|entry| !std::mem::replace(&mut entry.deleted, true))
@@ -62,7 +62,7 @@ impl Maildrop {
         self.messages.iter_mut().for_each(|entry| entry.deleted = false);
     }
 
-    /// Deletes what is marked; how many.
+    /// Deletes the marked messages; returns their number.
     pub(super) fn update(self) -> u64 {
         let gone: Vec<u32> =
             self.messages.iter().filter(|entry| entry.deleted).map(|entry| entry.uid).collect();
@@ -71,7 +71,7 @@ impl Maildrop {
     }
 }
 
-/// A message as it goes over the wire: lines that begin with a dot get another, and a line ends it.
+/// A message as it is sent: a line that begins with a dot gets another one, and a line with a dot ends the message.
 pub(super) fn stuffed(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 8);
     for line in message.split_inclusive(|&octet| octet == b'\n') {
@@ -86,7 +86,7 @@ pub(super) fn stuffed(message: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The header, and so many lines behind it.
+/// The header, and this many lines after it.
 pub(super) fn top(message: &[u8], lines: usize) -> &[u8] {
     let body = message.windows(4).position(|octets| octets == b"\r\n\r\n").map_or(message.len(), |at| at + 4);
     let mut end = body;

@@ -1,14 +1,14 @@
-//! What befalls a session at its steps, and what no honest server does.
+//! The faults at the steps of a session, and the behaviour of dishonest servers.
 
 use super::session::{End, Flow, Session};
 use crate::Gate;
 use crate::switches::{Pop3Step, StepFault};
 
-/// A step that is taken: the gate at which its answer waits, if one does.
+/// A step without a fault: the gate at which its answer waits, if there is one.
 pub(super) type Entered = Option<Gate>;
 
 impl Session {
-    /// Comes to a step. `None`: something befell the session instead, and nothing of the step may be done.
+    /// Begins a step. `None`: a fault happened instead, and the step must not be carried out.
     pub(super) async fn enter(&mut self, step: Pop3Step) -> Flow<Option<Entered>> {
         match self.server.shared.change(|state| state.pop3_fault(step)) {
             None => Ok(Some(None)),
@@ -16,7 +16,7 @@ impl Session {
         }
     }
 
-    /// The same for a fault at hand. One that belongs to a step of AUTH is as good as none elsewhere.
+    /// Applies a fault to a step. A fault that belongs to a step of AUTH has no effect at other steps.
     pub(super) async fn meet(&mut self, fault: StepFault) -> Flow<Option<Entered>> {
         match fault {
             StepFault::Hold(gate) => {
@@ -48,7 +48,7 @@ impl Session {
         Ok(None)
     }
 
-    /// Sends the answer of a step, once the gate lets it.
+    /// Sends the answer of a step when its gate opens.
     pub(super) async fn leave(&mut self, gate: Entered) -> Flow {
         if let Some(gate) = gate {
             gate.pass().await;

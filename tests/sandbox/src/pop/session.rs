@@ -1,7 +1,7 @@
-//! One session, as a conversation: greeting, then commands until the end.
+//! One session as a conversation: greeting, then commands until the end.
 //!
-//! Before the login the client is the proxy and under suspicion: see [`Session::distrust`]. At each step a fault may be
-//! waiting: see [`Session::enter`].
+//! Before the login every line is checked, because the client is the proxy: see [`Session::distrust`]. Each step may
+//! meet a fault: see [`Session::enter`].
 
 use std::convert::Infallible;
 use std::io;
@@ -27,7 +27,7 @@ pub(super) struct Session {
     pub(super) user: Option<User>,
 }
 
-/// Who fetches.
+/// The user whose mail is fetched.
 pub(super) struct User {
     /// False after a login that succeeded in name only.
     pub(super) connected: bool,
@@ -39,11 +39,11 @@ pub(super) struct User {
 pub(super) enum End {
     /// With these lines.
     Said(Vec<String>),
-    /// With close_notify and FIN, and no word.
+    /// With close_notify and FIN only.
     Close,
     /// With a TCP reset.
     Reset,
-    /// The client is gone, or the connection broke.
+    /// The client disconnected, or the connection broke.
     Gone,
 }
 
@@ -171,13 +171,13 @@ impl Session {
         Err(End::Close)
     }
 
-    /// Whether a token may be sent: not in the clear.
+    /// Whether a token may be sent: not in cleartext.
     pub(super) fn may_sign_in(&self) -> bool {
         self.transport.is_tls()
     }
 
-    /// Before the login the proxy speaks for itself: CAPA, STLS, AUTH with a token, and never QUIT. Whatever else
-    /// comes has come through from its client.
+    /// Before the login the proxy sends only its own commands: CAPA, STLS, AUTH with a token, and never QUIT. Any other
+    /// line was leaked from its client.
     fn distrust(&self, line: &[u8], verb: &str, rest: &str) -> Flow {
         self.scan(line)?;
         if !self.switches.strict || self.user.is_some() {
@@ -194,7 +194,7 @@ impl Session {
         self.violation(format!("before the login at the POP3 server: {verb:?}"))
     }
 
-    /// Records a breach of discipline and ends the session.
+    /// Records a violation and ends the session.
     pub(super) fn violation(&self, what: String) -> Flow {
         self.server.shared.violation(what);
         Err(End::Close)
@@ -209,7 +209,7 @@ impl Session {
         self.server.shared.change(|state| state.pop3_sessions.get_mut(&self.id).map(change));
     }
 
-    /// One line, at once.
+    /// Sends one line immediately.
     pub(super) async fn answer(&mut self, line: impl AsRef<[u8]>) -> Flow {
         self.transport.put_line(line);
         Ok(self.transport.flush().await?)
@@ -225,7 +225,7 @@ impl Session {
         }
     }
 
-    /// Waits for more octets, and obeys the test meanwhile.
+    /// Waits for more octets, and follows the test's orders meanwhile.
     pub(super) async fn more(&mut self) -> Flow {
         tokio::select! {
             filled = self.transport.fill() => match filled? {

@@ -1,4 +1,4 @@
-//! The commands behind the login (RFC 1939 §5).
+//! The commands after the login (RFC 1939 §5).
 
 use super::maildrop::{stuffed, top};
 use super::session::{Flow, Session};
@@ -57,7 +57,7 @@ impl Session {
         Ok(())
     }
 
-    /// The octets of a huge message are the pattern's, and go as they are.
+    /// A huge message is the pattern, which is sent without dot-stuffing.
     async fn message(&mut self, body: &Body, lines: Option<usize>) -> Flow {
         self.transport.put_line("+OK message follows");
         match body {

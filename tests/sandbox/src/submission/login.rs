@@ -68,7 +68,7 @@ impl Session {
         self.attempt(Attempt { mechanism, initial_response, claim }).await
     }
 
-    /// The refusal of a wrong command, whatever its message says.
+    /// The refusal of a wrong command, before its message is read.
     fn refuse_command(&self, mechanism: &str, command: &Command) -> Option<Vec<String>> {
         let dialect = self.dialect();
         let known = || self.switches.flavour.mechanisms().split(' ').any(|listed| listed == mechanism);

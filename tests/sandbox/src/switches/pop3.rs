@@ -15,7 +15,7 @@ pub struct Pop3Switches {
     pub bare_challenge: bool,
     /// A second session of a mailbox is refused with `[IN-USE]`. Default: false.
     pub exclusive: bool,
-    /// Octets sent in cleartext in one write with the answer to STLS, as somebody on the line would.
+    /// Octets sent in cleartext in one write with the answer to STLS, as an attacker on the line would inject them.
     pub behind_stls: Vec<u8>,
     /// At most so many octets a write, and a TLS record; 0 is no limit.
     pub piece: usize,
