@@ -30,7 +30,7 @@ async fn all_mistakes_are_told_at_once_each_with_its_line() {
     let errors = errors(&site, &ran);
     let mut lines: Vec<_> = errors.iter().map(|error| error.split(':').next().unwrap()).collect();
     lines.sort_by_key(|line| line.parse::<u32>().unwrap());
-    assert_eq!(lines, ["3", "4", "6", "8", "10"], "{ran:?}");
+    assert_eq!(lines, ["3", "4", "6", "7", "8", "10"], "{ran:?}");
     assert!(ran.err.contains("hint: did you mean `login_seconds`?"), "{ran:?}");
     let serve = site.run(&["serve"]).await;
     assert_eq!(serve.code, 2);
@@ -111,4 +111,48 @@ async fn what_the_running_serve_has_taken_itself_is_no_problem() {
     let other = std::net::TcpListener::bind(&address).unwrap();
     assert_eq!(check(&site).await.code, 1);
     drop(other);
+}
+
+#[tokio::test]
+async fn values_that_cannot_work_are_told_and_every_one_of_a_provider() {
+    let site = Site::new().await;
+    site.configure(
+        "[admin]\naddress = \"127.0.0.1:18993\"\n[[listeners]]\naddresses = [\"0.0.0.0:18993\"]\n\
+        [providers.microsoft365]\nclient_id = \"YOUR_CLIENT_ID\"\ntenant = \"https://login.microsoftonline.com/corp.example\"\n\
+        [providers.outlook]\nclient_id = \"your-client-id\"\ntenant = \"…\"\n[log]\nfilter = \"debugg\"\n",
+    );
+    let ran = check(&site).await;
+    let found = errors(&site, &ran);
+    for (key, said) in [
+        ("providers.microsoft365.client_id", "is a placeholder"),
+        ("providers.microsoft365.tenant", "is neither the id nor the domain of a tenant"),
+        ("providers.outlook.client_id", "is a placeholder"),
+        ("providers.outlook.tenant", "is a placeholder"),
+        ("listeners.0.addresses", "is the address of the page for administrators"),
+        ("log.filter", "\"debugg\" is no level"),
+    ] {
+        let is_said = |error: &String| error.contains(&format!(": {key}: ")) && error.contains(said);
+        assert!(found.iter().any(is_said), "{key}: {said}: {ran:?}");
+    }
+    // A log that logs nothing does not begin.
+    for words in [&["serve"][..], &["--log", "=,=", "tokens", "list"]] {
+        let ran = site.run(words).await;
+        assert!(ran.code == 2 && ran.err.contains("the levels are off, error, warn"), "{words:?} {ran:?}");
+    }
+
+    std::fs::write(
+        &site.config,
+        "state_directory = \"state\"\n[providers.acme]\nimap = \"nowhere\"\nsmtp = \"smtp.acme.example\"\n\
+        authorize_url = \"http://acme.example/a\"\ntoken_url = \"nonsense\"\nclient_id = \"x\"\nscopes = [\"a b\"]\n\
+        redirect_uri = \"x:\"\n[providers.gmial]\nclient_id = \"x\"\n[providers.corp]\npreset = \"microsoft356\"\n",
+    )
+    .unwrap();
+    let ran = check(&site).await;
+    let found = errors(&site, &ran);
+    let mut lines: Vec<u32> =
+        found.iter().map(|error| error.split(':').next().unwrap().parse().unwrap()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [3, 4, 5, 6, 8, 9, 10, 13], "{ran:?}");
+    assert!(ran.err.contains("hint: did you mean [providers.gmail]? gmial is not a preset"), "{ran:?}");
+    assert!(ran.err.contains("hint: did you mean \"microsoft365\"?"), "{ran:?}");
 }

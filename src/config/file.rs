@@ -158,9 +158,12 @@ pub(super) fn validate(file: File, path: Option<&Path>) -> Result<Config, Proble
     let base = Base(path.and_then(Path::parent).map(Path::to_owned));
     let state_directory = resolved_state_directory(file.state_directory.clone(), &base)?;
     let mut warnings = secrets::judge(&file, &base, path)?;
-    let placeholders = file.providers.iter().filter_map(|(name, provider)| {
-        let fault = provider.client_id_fault()?;
-        Some((["providers", name, "client_id"].map(str::to_owned), fault))
+    let placeholders = file.providers.iter().flat_map(|(name, provider)| {
+        let faults = [("client_id", provider.client_id_fault()), ("tenant", provider.tenant_fault())];
+        let fault = |(key, fault): (&str, Option<String>)| {
+            Some((["providers", name, key].map(str::to_owned), fault?))
+        };
+        faults.into_iter().filter_map(fault).collect::<Vec<_>>()
     });
     let placeholders = placeholders.collect();
     let (providers, unsupported) = preset::providers(file.providers, &base)?;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Unsupported;
-use super::error::Problem;
+use super::error::{Problem, nearest_name};
 use super::place::Base;
 use super::provider::Provider;
 use super::table::{ProviderFile, build};
@@ -65,7 +65,14 @@ pub(super) fn providers(tables: BTreeMap<String, ProviderFile>, base: &Base) -> 
             Some(preset) => lay_over_preset(&name, table, preset, &presets)?,
             None => table,
         };
-        let provider = build(&name, table, preset.as_deref(), base)?;
+        let provider = build(&name, table, preset.as_deref(), base).map_err(|problem| {
+            match nearest_name(&name, presets.keys().map(String::as_str)).filter(|_| preset.is_none()) {
+                Some(near) if problem.misses_another_key() => problem.hint(format!(
+                    "did you mean [providers.{near}]? {name} is not a preset, so it needs smtp or imap, authorize_url, token_url, client_id and scopes"
+                )),
+                _ => problem,
+            }
+        })?;
         providers.insert(name, provider);
     }
     Ok((providers, unsupported))
@@ -147,8 +154,12 @@ fn lay_over_preset(
 ) -> Result<ProviderFile, Problem> {
     let Some(below) = presets.get(preset) else {
         let names: Vec<_> = presets.keys().map(String::as_str).collect();
-        return Err(Problem::at(["providers", name, "preset"], format!("{preset:?} is not a preset"))
-            .hint(format!("the presets are {}", names.join(", "))));
+        return Err(Problem::at(["providers", name, "preset"], format!("{preset:?} is not a preset")).hint(
+            match nearest_name(preset, names.iter().copied()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("the presets are {}", names.join(", ")),
+            },
+        ));
     };
     if let (Some(reason), None, None, None) = (&below.unsupported, &table.imap, &table.pop3, &table.smtp) {
         return Err(Problem::at(["providers", name], reason.clone()));

@@ -98,9 +98,24 @@ impl ProviderFile {
             id.len() > 8 && id.chars().all(|c| matches!(c, '0' | '-' | 'x' | 'X' | '.' | '…' | '*'));
         match id {
             "" => Some("is empty, so no account can be authorised there".to_owned()),
-            _ if is_blank || id.contains('…') || id.starts_with("***") || id.starts_with('<') => {
+            _ if is_blank || is_placeholder(id) => {
                 Some(format!("{id:?} is a placeholder; write the id of your own registration"))
             }
+            _ => None,
+        }
+    }
+
+    /// The fault of a tenant that can be no part of a URL's path.
+    pub(super) fn tenant_fault(&self) -> Option<String> {
+        let tenant = self.tenant.as_deref()?.trim();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        match tenant {
+            _ if is_placeholder(tenant) => {
+                Some(format!("{tenant:?} is a placeholder; write your own tenant's id or domain"))
+            }
+            _ if tenant.is_empty() || !tenant.chars().all(is_name) => Some(format!(
+                "{tenant:?} is neither the id nor the domain of a tenant, such as \"corp.example\""
+            )),
             _ => None,
         }
     }
@@ -169,6 +184,18 @@ impl ProviderFile {
             service_account_file,
         )
     }
+}
+
+/// Whether a value is one of those that samples and guides show.
+fn is_placeholder(value: &str) -> bool {
+    let lower = value.to_lowercase();
+    let of_yours = lower.strip_prefix("your").is_some_and(|rest| rest.starts_with(['_', '-', ' ', '.']));
+    let is_its_name = ["client_id", "client-id", "clientid", "tenant_id", "tenant-id", "changeme"];
+    value.contains('…')
+        || value.starts_with("***")
+        || value.starts_with('<')
+        || of_yours
+        || is_its_name.contains(&&*lower)
 }
 
 /// The provider `name` from `file`, which may be laid over `preset`.

@@ -23,6 +23,7 @@ mod source;
 mod tables;
 mod target;
 mod text;
+mod used;
 mod vault;
 
 use std::path::Path;

@@ -13,7 +13,7 @@ use super::certs;
 use super::error::Error;
 use super::installation;
 use super::providers::Legs;
-use crate::config::{AdminAddress, AppGrant, Config, ConfigError, Provider};
+use crate::config::{AdminAddress, AppGrant, Config, ConfigError, Provider, overlap};
 use crate::logging;
 use crate::secret::KeySource;
 use crate::server;
@@ -128,11 +128,26 @@ impl Obstacles<'_> {
             AdminAddress::Tcp(address) if !config.admin.is_default => Some(address),
             _ => None,
         };
+        self.look_for_the_page();
         for (section, address) in
             [("admin", admin), ("callback", config.callback), ("metrics", config.metrics.address)]
         {
             if let Some(address) = address {
                 self.look_at_address(&[section, "address"], address, is_running);
+            }
+        }
+    }
+
+    /// A listener with the address of the page would keep it from being served.
+    fn look_for_the_page(&mut self) {
+        let config = self.config;
+        let AdminAddress::Tcp(page) = config.admin.address else { return };
+        for (number, listener) in config.listeners.iter().enumerate() {
+            if let Some(address) = listener.addresses.iter().find(|address| overlap(**address, page)) {
+                let message = format!(
+                    "{address} is the address of the page for administrators; give one of them another port, with address in [[listeners]] or in [admin]"
+                );
+                self.add(&["listeners", &number.to_string(), "addresses"], message);
             }
         }
     }

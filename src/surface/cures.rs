@@ -5,6 +5,7 @@ mod machine;
 mod moving;
 
 use crate::command;
+use crate::config::nearest_name;
 use crate::control::{ApiTokenError, Error, NameOf, OldName};
 use crate::text::quoted;
 
@@ -112,7 +113,11 @@ fn of_name(error: &Error) -> Vec<String> {
 
 fn of_provider(error: &Error) -> Vec<String> {
     match error {
-        Error::NoProvider { known, .. } => vec![format!("there are {}", known.join(", "))],
+        Error::NoProvider { name, known } => {
+            let near = nearest_name(name, known.iter().map(String::as_str));
+            let meant = near.map(|near| format!("did you mean {near}?"));
+            meant.into_iter().chain([format!("there are {}", known.join(", "))]).collect()
+        }
         Error::UnknownDomain { account, owner, known } => vec![
             format!(
                 "name it: {} --provider NAME",

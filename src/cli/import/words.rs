@@ -2,7 +2,7 @@
 
 mod changes;
 
-use self::changes::changed;
+use self::changes::{changed, place};
 use crate::cli::print;
 use crate::command;
 use crate::config::Door;
@@ -55,11 +55,6 @@ pub(super) fn obstacles(obstacles: &[Obstacle]) {
         let place = section.as_ref().map_or(String::new(), |section| format!("[{section}]: "));
         print::data(&format!("  {place}{}", one_line(message)));
     }
-}
-
-/// The line of a section; a section that only a cache has, has none.
-fn place(line: usize) -> String {
-    if line == 0 { " of the cache".to_owned() } else { format!(" in line {line}") }
 }
 
 /// An account that will move. With `asks`, its password will be asked for.

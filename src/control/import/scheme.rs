@@ -8,11 +8,11 @@ use super::existing::Existing;
 use super::left::{Change, Left, Why};
 use super::listeners::{Listening, Ports};
 use super::opening::{Kept, Opened, Token, needs_locked_secret, open};
-use super::servers::Used;
 use super::source::{Account, Source};
 use super::tables::{self, Application, Table, Way};
 use super::target::Target;
 use super::text::{Parts, Sight, key_file, text};
+use super::used::Used;
 use crate::config::{Config, Security};
 use crate::control::names::shape::fault_of_address;
 use crate::secret::Secret;
@@ -127,9 +127,7 @@ impl Scheme {
         let Opened { secret, token, kept, password } = opened;
         let secret = match account.client_secret.clone().or(secret) {
             None if needs_locked_secret(account) => self.secret_of_client(account, way)?,
-            None if source.password_is_secret_of(account, way) => {
-                Some(password.ok_or(Why::SecretIsPassword)?)
-            }
+            None if password_is_secret(source, account, way) => Some(password.ok_or(Why::SecretIsPassword)?),
             secret => secret,
         };
         if let Some(secret) = &secret {
@@ -209,7 +207,7 @@ impl Scheme {
             return Why::CatchAll { provider: None };
         }
         // A table without a secret is written for a person to complete.
-        let lacks_secret = source.password_is_secret_of(account, Way::Application);
+        let lacks_secret = password_is_secret(source, account, Way::Application);
         let secret = account.client_secret.clone().or(lacks_secret.then(|| Secret::new("")));
         let table = tables::table(account, Way::Application, secret, &source.servers, &mut self.changes);
         let table = table.map(|table| Table {
@@ -274,4 +272,14 @@ impl Scheme {
         let (certificate, keys) = (certificate.as_ref(), target.file.parent());
         text(Parts { listeners, certificate, admin: *admin, tables, keys }, target.carried(sight), sight)
     }
+}
+
+/// Whether the client secret of `account` is its mail password: only for a client without a secret or a certificate of
+/// its own, and never in place of a service account's key.
+fn password_is_secret(source: &Source, account: &Account, way: Way) -> bool {
+    let has_own = account.client_secret.is_some()
+        || account.client_secret_encrypted.is_some()
+        || account.certificate.is_some();
+    let by_credentials = way == Way::Application && account.flow.as_deref() == Some("client_credentials");
+    source.password_is_secret && by_credentials && !has_own
 }

@@ -3,17 +3,15 @@
 //! email-oauth2-proxy knows servers by local port, and any account may use any of them; here they belong to the
 //! account's provider. A provider of its own gets the servers that belong to no preset. A preset keeps its own
 //! servers, unless the sections lead to others: an Exchange server in a company's own house takes tokens of
-//! Microsoft's sign-in service too. A server that no table uses is named, because mail programs on its port reach
-//! another one now.
+//! Microsoft's sign-in service too.
 
 use std::collections::HashSet;
 
 use url::Url;
 
-use super::left::{Change, Why};
-use super::listeners::{Listening, door};
+use super::left::Why;
+use super::listeners::door;
 use super::source::{Account, Kind, Server};
-use super::tables::{Base, Table};
 use crate::config::{Door, preset_family, preset_hosts};
 
 const KINDS: [Kind; 3] = [Kind::Imap, Kind::Pop, Kind::Smtp];
@@ -29,7 +27,7 @@ pub(super) struct MailServer {
     pub(super) security: Option<&'static str>,
     /// The section that it comes from.
     pub(super) section: String,
-    host: String,
+    pub(super) host: String,
 }
 
 /// The servers of a provider that is not a preset. One whose sign-in service is a preset's in another spelling, or in
@@ -39,7 +37,7 @@ pub(super) fn of_own(account: &Account, servers: &[Server]) -> Result<Vec<MailSe
     let mut found = Vec::new();
     let mut candidates = Vec::new();
     for kind in KINDS {
-        match nearest(account, of_kind(servers, kind, |server| !known.has(&server.host))) {
+        match nearest(account, &of_kind(servers, kind, |server| !known.has(&server.host))) {
             Ok(Some(server)) => found.push(mail_server(server)),
             Ok(None) => {}
             Err(several) => candidates.extend(several),
@@ -77,16 +75,12 @@ pub(super) fn beside_preset(account: &Account, servers: &[Server]) -> Result<Vec
         if servers.iter().any(|server| server.kind == kind && family.has(&server.host)) {
             continue;
         }
-        let (near, is_alone) = match foreign.iter().filter(|server| common(domain, &server.host) > 1).count()
-        {
-            0 => (foreign.clone(), !uses_preset && of_kind(servers, kind, |_| true).len() == foreign.len()),
-            _ => (foreign.iter().filter(|server| common(domain, &server.host) > 1).copied().collect(), true),
-        };
-        if is_alone
-            && let Some(server) = nearest(account, near).map_err(|candidates| Why::NoServer { candidates })?
-        {
-            found.push(mail_server(server));
-        }
+        let of_domain: Vec<&Server> =
+            foreign.iter().copied().filter(|server| common(domain, &server.host) > 1).collect();
+        let leads_to_none = !uses_preset && foreign.len() == of_kind(servers, kind, |_| true).len();
+        let candidates = if of_domain.is_empty() && leads_to_none { foreign } else { of_domain };
+        let server = nearest(account, &candidates).map_err(|candidates| Why::NoServer { candidates })?;
+        found.extend(server.map(mail_server));
     }
     Ok(found)
 }
@@ -116,7 +110,7 @@ fn of_kind(servers: &[Server], kind: Kind, is_wanted: impl Fn(&Server) -> bool) 
 
 /// The only one of `servers`, else the one whose name is nearest to the account's and its provider's. The error lists
 /// the sections if the choice is not clear.
-fn nearest<'a>(account: &Account, servers: Vec<&'a Server>) -> Result<Option<&'a Server>, Vec<String>> {
+fn nearest<'a>(account: &Account, servers: &[&'a Server]) -> Result<Option<&'a Server>, Vec<String>> {
     if servers.len() < 2 {
         return Ok(servers.first().copied());
     }
@@ -148,35 +142,5 @@ struct Hosts(Vec<String>);
 impl Hosts {
     fn has(&self, host: &str) -> bool {
         self.0.iter().any(|known| known.eq_ignore_ascii_case(host))
-    }
-}
-
-/// The servers that tables use, by door and host.
-#[derive(Default)]
-pub(super) struct Used(HashSet<(Door, String)>);
-
-impl Used {
-    /// Adds the servers of `table`, which was made for `account`.
-    pub(super) fn add(&mut self, table: &Table, account: &Account) {
-        self.0.extend(table.servers().iter().map(|server| (server.door, server.host.clone())));
-        if let Base::Preset { .. } = table.base {
-            let own: Vec<Door> = table.servers().iter().map(|server| server.door).collect();
-            let doors = Door::ALL.into_iter().filter(|door| !own.contains(door));
-            let hosts = account.token_url.as_deref().map(preset_family).unwrap_or_default();
-            self.0.extend(doors.flat_map(|door| hosts.iter().map(move |host| (door, host.clone()))));
-        }
-    }
-
-    /// The servers of the `listeners` that no table uses.
-    pub(super) fn unused(&self, servers: &[Server], listeners: &[Listening]) -> Vec<Change> {
-        let moves = |server: &&Server| listeners.iter().any(|listener| listener.section == server.section);
-        let is_unused =
-            |server: &&Server| !self.0.contains(&(door(server.kind), server.host.to_ascii_lowercase()));
-        let unused = servers.iter().filter(moves).filter(is_unused);
-        let change = |server: &Server| Change::ServerUnused {
-            section: server.section.clone(),
-            host: server.host.clone(),
-        };
-        if self.0.is_empty() { Vec::new() } else { unused.map(change).collect() }
     }
 }

@@ -11,7 +11,6 @@ use url::Url;
 use super::existing::Existing;
 use super::ini::{Ini, Section, Value};
 use super::left::{Change, Left, Why};
-use super::tables::Way;
 use super::vault::Lock;
 use crate::secret::Secret;
 
@@ -100,7 +99,7 @@ pub(super) struct Source {
     pub(super) servers: Vec<Server>,
     pub(super) accounts: Vec<Account>,
     /// Whether an application without other credentials sends the mail password as its client secret.
-    password_is_secret: bool,
+    pub(super) password_is_secret: bool,
     pub(super) left: Vec<Left>,
     pub(super) changes: Vec<Change>,
     /// What the existing configuration has taken.
@@ -125,16 +124,6 @@ impl Source {
         }
         let (left, keys) = (reader.left, keys.to_owned());
         Self { servers, accounts, password_is_secret, left, changes: Vec::new(), existing, keys }
-    }
-
-    /// Whether the client secret of `account` is its mail password: only for a client without a secret or a
-    /// certificate of its own, and never in place of a service account's key.
-    pub(super) fn password_is_secret_of(&self, account: &Account, way: Way) -> bool {
-        let has_own = account.client_secret.is_some()
-            || account.client_secret_encrypted.is_some()
-            || account.certificate.is_some();
-        let by_credentials = way == Way::Application && account.flow.as_deref() == Some("client_credentials");
-        self.password_is_secret && by_credentials && !has_own
     }
 }
 

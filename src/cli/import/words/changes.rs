@@ -1,6 +1,5 @@
 //! The words of the changes: what is otherwise in the new configuration, and which options are ignored.
 
-use super::place;
 use crate::config::Door;
 use crate::control::import::{Change, Ignored, Scheme};
 
@@ -96,4 +95,9 @@ fn usual_port(door: Door) -> u16 {
         Door::Pop3 => 1995,
         Door::Submission => 1465,
     }
+}
+
+/// The line of a section; a section that only a cache has, has none.
+pub(super) fn place(line: usize) -> String {
+    if line == 0 { " of the cache".to_owned() } else { format!(" in line {line}") }
 }
