@@ -61,7 +61,14 @@ async fn scanner(serving: &Serving) -> Plain {
     client
 }
 
-/// The answer to the MAIL of a new connection.
+/// The answer to the MAIL of a new connection, which sends nothing more.
+async fn begun(serving: &Serving) -> String {
+    let mut client = scanner(serving).await;
+    client.send(format!("MAIL FROM:<{ALICE}>\r\n")).await;
+    client.line().await
+}
+
+/// The answer to the MAIL of a new connection, which sends a message if it may.
 async fn asked(serving: &Serving) -> String {
     scan(&mut scanner(serving).await, BOB).await.remove(0)
 }
@@ -213,9 +220,9 @@ async fn security_row_43_sessions_without_a_message_are_bounded_apart() {
     site.authorize(ALICE).await;
     let serving = site.serve().await;
     for _ in 0..10 {
-        assert!(asked(&serving).await.starts_with("250 "));
+        assert!(begun(&serving).await.starts_with("250 "));
     }
-    let reply = asked(&serving).await;
+    let reply = begun(&serving).await;
     assert!(reply.starts_with("451 4.7.1 This device has begun far more sessions"), "{reply}");
     assert_eq!(site.sandbox.controls().sent().len(), 0);
 }
@@ -249,12 +256,11 @@ async fn security_row_43_messages_that_come_by_bdat_count_like_others() {
         }
         assert_eq!(scan(&mut client, BOB).await.len(), 4);
         assert_eq!(site.sandbox.controls().sent().len(), 3);
+        assert!(asked(&serving).await.starts_with("250 "), "three of five");
         for _ in 0..4 {
-            assert!(asked(&serving).await.starts_with("250 "), "a session without a message does not count");
+            assert!(begun(&serving).await.starts_with("250 "), "a session without a message does not count");
         }
-        let mut client = scanner(&serving).await;
-        assert_eq!(scan(&mut client, BOB).await.len(), 4);
-        assert_eq!(scan(&mut client, BOB).await.len(), 4, "five of five");
+        assert!(asked(&serving).await.starts_with("250 "), "four of five");
         let reply = asked(&serving).await;
         assert!(reply.starts_with("451 4.7.1 This device has sent 5 messages within an hour"), "{reply}");
     }

@@ -368,6 +368,9 @@ async fn a_provider_that_hangs_up_behind_its_challenge_has_refused_the_token() {
     let mut client = serving.pop3().await;
     assert!(log_in(&mut client, &settings).await.starts_with("+OK"), "with a fresh token");
     assert_eq!(controls.stats().token_requests, refreshes + 1);
+    assert!(client.command("QUIT").await.starts_with("+OK"));
+    drop(client);
+    all_over(&site).await;
     for _ in 0..2 {
         controls.next_pop3(Pop3Step::Token, StepFault::ReplyAndClose(vec![challenge.clone()]));
     }

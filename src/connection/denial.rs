@@ -154,7 +154,7 @@ pub(super) fn silent_provider(provider: &Provider, server: &Endpoint, has_token:
 }
 
 /// The denial for a temporary cause, whose text gets the word "wait" if it lacks it.
-fn passing(text: String) -> Denial {
+fn passing(text: &str) -> Denial {
     let wait = if text.contains("wait") { "" } else { "; wait and try again later" };
     Denial::new(Code::Unavailable, format!("{text}{wait}"))
 }
@@ -187,7 +187,7 @@ pub(super) fn no_token(failure: &TokenFailure, authorize: &str) -> Denial {
             Denial::new(Code::Expired, cure_first(trouble, authorize)).alert()
         }
         TokenFailure::Misconfigured(_) => Denial::new(Code::ContactAdmin, line()).alert(),
-        TokenFailure::Unavailable(_) => passing(line()),
+        TokenFailure::Unavailable(_) => passing(&line()),
         TokenFailure::Local(_) => {
             Denial::new(Code::ServerBug, format!("The mail proxy has a problem: {}", line()))
         }
@@ -214,7 +214,7 @@ fn cure_first(trouble: &Trouble, authorize: &str) -> String {
 
 pub(super) fn not_dialled(error: &DialError) -> Denial {
     match error.is_transient() {
-        true => passing(error.to_string()),
+        true => passing(&error.to_string()),
         false => Denial::new(Code::ContactAdmin, error.to_string()).alert(),
     }
 }
