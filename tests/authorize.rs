@@ -180,7 +180,7 @@ async fn security_row_15_made_up_answers_keep_no_answer_from_a_sign_in() {
     let address = browser.consent_and_copy(&url, Some(ALICE)).await.unwrap();
     let junk = async |number: usize| {
         // Also in the form of a real one.
-        let state = if number % 2 == 0 { format!("junk{number}") } else { format!("{number:A>43}") };
+        let state = if number.is_multiple_of(2) { format!("junk{number}") } else { format!("{number:A>43}") };
         let address = at_the_daemon(&format!("https://mail.example/oauth?state={state}&code=c"));
         browser.get(&address).await.unwrap().status
     };
