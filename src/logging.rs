@@ -133,7 +133,8 @@ fn judge(filter: &str) -> Result<(), LogFilterError> {
 }
 
 fn is_level(text: &str) -> bool {
-    LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text))
+    // Numbers are levels of earlier versions too: 0 is off, 5 is trace.
+    LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text)) || matches!(text.as_bytes(), [b'0'..=b'5'])
 }
 
 /// Limits dependencies that print payloads at their finest levels: a trace of HTTP would show tokens, and a
