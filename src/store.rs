@@ -9,6 +9,7 @@ mod absence;
 mod account;
 mod api_token;
 mod changes;
+mod contact;
 mod contract;
 mod counts;
 mod dates;
@@ -40,6 +41,7 @@ pub use account::{
 };
 pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
 pub use changes::ChangeStore;
+pub use contact::{BEAT, Contact, DEAD_AFTER, FORGOTTEN_AFTER};
 pub use contract::{
     AccountStore, AnswerStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store, TrailStore,
 };

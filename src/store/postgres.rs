@@ -195,7 +195,7 @@ impl Postgres {
     async fn any_holder_lives(&self) -> Result<bool, StoreError> {
         let sql =
             "SELECT EXISTS (SELECT 1 FROM holders WHERE seen > clock_timestamp() - $1 * interval '1 second')";
-        Ok(sqlx::query_scalar(sql).bind(holder::DEAD_AFTER).fetch_one(&self.pool()?).await?)
+        Ok(sqlx::query_scalar(sql).bind(super::DEAD_AFTER).fetch_one(&self.pool()?).await?)
     }
 
     fn shown_place(&self) -> String {

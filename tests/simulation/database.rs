@@ -21,8 +21,6 @@ use crate::process::Process;
 use crate::provider::RefreshToken;
 use crate::world::World;
 
-/// Without a sign for so many seconds a holder is dead: `store/postgres/holder.rs`.
-pub(crate) const DEAD_AFTER: i64 = 30;
 /// As in `store/sql/grants.rs`.
 const TOO_LATE: time::Duration = time::Duration::days(2);
 
@@ -138,6 +136,7 @@ impl Database {
         dead_after: i64,
     ) -> bool {
         let (name, world) = (&process.name, self.world.clone());
+        self.beat(name);
         let now = if world.has(Fault::LeaseByOwnClock) { own_now } else { self.now() };
         let dead_after = match world.fault {
             Some(Fault::LeaseEndsEarly) => 2,

@@ -7,31 +7,26 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
-    Act, Folded, Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, LoginNote,
+    Act, BEAT, Contact, FORGOTTEN_AFTER, Folded, Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, LoginNote,
     LoginRecord, LoginStore, MailboxTrouble, NextLook, SignInAs, StoreError, Watch,
 };
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use crate::database::{DEAD_AFTER, Database};
+use crate::database::Database;
 use crate::faults::Fault;
 use crate::process::Process;
 use crate::unused::no;
 
-/// The pause between two signs of life, and how old one may be where a lease is taken: `store/postgres/holder.rs`.
-const BEAT: Duration = Duration::from_secs(5);
-const GOOD_FOR: Duration = Duration::from_secs(10);
-const CONTACT: Duration = Duration::from_secs(15);
-const FORGOTTEN_AFTER: i64 = 86_400;
+/// How old a record is that [`Fault::StaleReader`] returns.
+const STALE: Duration = Duration::from_secs(10);
 
 /// The store of one process.
 pub(crate) struct Seat {
     process: Arc<Process>,
     database: Arc<Mutex<Database>>,
-    /// The last sign of life, once the process has been a holder.
-    beaten: Mutex<Option<Instant>>,
-    /// The first sign of life after the last break.
-    since: Mutex<Option<Instant>>,
+    /// The signs of life, once the process has been a holder.
+    contact: Mutex<Option<Contact>>,
     /// The records of logins, and when they were read.
     known: Mutex<BTreeMap<String, (Instant, LoginRecord)>>,
     /// Whether the last record came from memory.
@@ -45,8 +40,7 @@ impl Seat {
         Arc::new(Self {
             process: process.clone(),
             database: database.clone(),
-            beaten: Mutex::default(),
-            since: Mutex::default(),
+            contact: Mutex::default(),
             known: Mutex::default(),
             recalled: AtomicBool::new(false),
             once_held: Mutex::default(),
@@ -81,31 +75,36 @@ impl Seat {
 
     /// The name of this process, which has just given a sign of life.
     async fn own(&self) -> Result<String, StoreError> {
-        let beaten = *self.beaten.lock().unwrap();
-        if beaten.is_some_and(|beaten| beaten.elapsed() < GOOD_FOR) {
+        let contact = *self.contact.lock().unwrap();
+        if contact.is_some_and(|contact| contact.is_fresh(Instant::now())) {
             return Ok(self.process.name.clone());
         }
         self.beat().await
     }
 
     async fn beat(&self) -> Result<String, StoreError> {
-        let (at, name) = (Instant::now(), self.process.name.clone());
+        let (sent, name) = (Instant::now(), self.process.name.clone());
         self.call("beat", true, |database| {
             database.beat(&name);
             Ok(())
         })
         .await?;
-        let before = self.beaten.lock().unwrap().replace(at);
-        if before.is_none_or(|before| at.duration_since(before) > GOOD_FOR) {
-            *self.since.lock().unwrap() = Some(at);
-        }
+        self.gave_sign(sent);
         Ok(name)
+    }
+
+    fn gave_sign(&self, sent: Instant) {
+        let now = Instant::now();
+        match &mut *self.contact.lock().unwrap() {
+            Some(contact) => contact.gave_sign(sent, now),
+            none => *none = Some(Contact::new(sent, now)),
+        }
     }
 
     /// As `dead_after` of `store/postgres/holder.rs`.
     fn dead_after(&self) -> i64 {
-        let is_believed = self.since.lock().unwrap().is_some_and(|since| since.elapsed() >= CONTACT);
-        if is_believed { DEAD_AFTER } else { FORGOTTEN_AFTER }
+        let contact = *self.contact.lock().unwrap();
+        contact.map_or(FORGOTTEN_AFTER, |contact| contact.dead_after(Instant::now()))
     }
 
     /// Gives signs of life, from the start, as an instance that joins the others.
@@ -117,7 +116,7 @@ impl Seat {
     }
 
     fn known_holder(&self) -> Option<&str> {
-        self.beaten.lock().unwrap().map(|_| self.process.name.as_str())
+        self.contact.lock().unwrap().map(|_| self.process.name.as_str())
     }
 
     /// Whether the record that [`LoginStore::find`] has just returned was only remembered.
@@ -140,7 +139,7 @@ impl LoginStore for Seat {
         self.recalled.store(false, Ordering::Relaxed);
         if world.has(Fault::StaleReader)
             && let Some((read, record)) = self.known.lock().unwrap().get(name.as_str())
-            && read.elapsed() < GOOD_FOR
+            && read.elapsed() < STALE
         {
             return Ok(Some(record.clone()));
         }
@@ -300,12 +299,13 @@ impl LeaseStore for Seat {
             return Ok(true);
         }
         self.own().await?;
-        let (process, dead_after) = (self.process.clone(), self.dead_after());
+        let (process, dead_after, sent) = (self.process.clone(), self.dead_after(), Instant::now());
         let taken = self
             .call("take_lease", true, |database| {
                 Ok(database.take_lease(&process, grant, (now, until), dead_after))
             })
             .await?;
+        self.gave_sign(sent);
         if goes_on && taken {
             self.once_held.lock().unwrap().insert(grant.clone());
         }

@@ -1,33 +1,19 @@
 //! This process as a holder of leases: its row, and the signs of life in it.
 //!
-//! A holder whose last sign is older than [`DEAD_AFTER`] counts as dead, by the clock of the database. A process that was
+//! A holder whose last sign is older than [`DEAD_AFTER`](crate::store::DEAD_AFTER) counts as dead, by the clock of the database. A process that was
 //! suspended so long discards nothing: it writes with the revision that it read, which fails where another process was
 //! faster.
 //!
-//! After an outage of the database every holder looks dead, and one of them may keep a rotated token that it could not
-//! store. So a process believes in a death only when it has reached the database for [`CONTACT`] without a break: by
-//! then the living have given a sign.
+//! After an outage of the database every holder looks dead; what a process believes then is in [`Contact`].
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::keys::Keys;
 use super::pool::Pool;
-use crate::store::StoreError;
-
-/// The pause between two signs of life.
-const BEAT: Duration = Duration::from_secs(5);
-/// No lease is taken on an older sign than this, which is far below [`DEAD_AFTER`].
-const GOOD_FOR: Duration = Duration::from_secs(10);
-/// Without a sign for so many seconds a holder is dead.
-pub(super) const DEAD_AFTER: i64 = 30;
-/// So long a process has reached the database before it takes the lease of a silent holder: a sign comes every
-/// [`BEAT`], and a connection that was lost has to be made again.
-const CONTACT: Duration = Duration::from_secs(15);
-/// Rows of the dead are removed after this many seconds.
-const FORGOTTEN_AFTER: i64 = 86_400;
+use crate::store::{BEAT, Contact, FORGOTTEN_AFTER, StoreError};
 
 /// The row of this process.
 pub(super) struct Holder {
@@ -39,10 +25,7 @@ pub(super) struct Holder {
 
 struct Own {
     name: String,
-    /// The last sign that the database has.
-    beaten: Instant,
-    /// The first sign after the last break.
-    since: Instant,
+    contact: Contact,
     beating: AbortHandle,
 }
 
@@ -62,18 +45,20 @@ impl Holder {
 
     /// After how many seconds without a sign another holder is dead to this process.
     pub(super) fn dead_after(&self) -> i64 {
-        let is_believed = self.with(|own| own.as_ref().is_some_and(|own| own.since.elapsed() >= CONTACT));
-        if is_believed { DEAD_AFTER } else { FORGOTTEN_AFTER }
+        let now = Instant::now();
+        self.with(|own| own.as_ref().map_or(FORGOTTEN_AFTER, |own| own.contact.dead_after(now)))
     }
 
     /// The name of this process, which has just given a sign of life.
     pub(super) async fn own(self: &Arc<Self>) -> Result<String, StoreError> {
+        let now = Instant::now();
         if let Some(name) = self.with(|own| {
-            own.as_ref().filter(|own| own.beaten.elapsed() < GOOD_FOR).map(|own| own.name.clone())
+            own.as_ref().filter(|own| own.contact.is_fresh(now)).map(|own| own.name.clone())
         }) {
             return Ok(name);
         }
         let name = self.known().unwrap_or_else(crate::secret::random_text::<12>);
+        let sent = Instant::now();
         self.beat(&name).await?;
         let weak = Arc::downgrade(self);
         Ok(self.with(|own| match own {
@@ -84,37 +69,44 @@ impl Holder {
                         tokio::time::sleep(BEAT).await;
                         let Some(holder) = weak.upgrade() else { return };
                         let Some(name) = holder.known() else { return };
-                        if let Err(error) = holder.beat(&name).await {
+                        if let Err(error) = holder.beat_and_sweep(&name).await {
                             tracing::debug!("no sign of life was stored: {error}");
                         }
                     }
                 });
-                let now = Instant::now();
-                let beating = beating.abort_handle();
-                *own = Some(Own { name: name.clone(), beaten: now, since: now, beating });
+                let (contact, beating) = (Contact::new(sent, Instant::now()), beating.abort_handle());
+                *own = Some(Own { name: name.clone(), contact, beating });
                 name
             }
         }))
     }
 
-    /// Writes a sign of life, and removes rows of processes that are long dead.
+    /// Writes a sign of life.
     async fn beat(&self, name: &str) -> Result<(), StoreError> {
-        // Taken before the statement, so that it is never younger than the database's.
-        let at = Instant::now();
+        let sent = Instant::now();
         let sql = "INSERT INTO holders (name, seen) VALUES ($1, clock_timestamp()) \
              ON CONFLICT (name) DO UPDATE SET seen = excluded.seen";
         sqlx::query(sql).bind(name).execute(&self.pool).await?;
-        let sql = "DELETE FROM holders WHERE seen < clock_timestamp() - $1 * interval '1 second'";
-        sqlx::query(sql).bind(FORGOTTEN_AFTER).execute(&self.pool).await?;
+        self.gave_sign(sent);
+        self.keys.answer_soon(name);
+        Ok(())
+    }
+
+    /// The sign of life that was sent at `sent` is in the database.
+    pub(super) fn gave_sign(&self, sent: Instant) {
+        let now = Instant::now();
         self.with(|own| {
             if let Some(own) = own {
-                if at.duration_since(own.beaten) > GOOD_FOR {
-                    own.since = at;
-                }
-                own.beaten = at;
+                own.contact.gave_sign(sent, now);
             }
         });
-        self.keys.answer_soon(name);
+    }
+
+    /// Writes a sign of life, and removes rows of processes that are long dead.
+    async fn beat_and_sweep(&self, name: &str) -> Result<(), StoreError> {
+        self.beat(name).await?;
+        let sql = "DELETE FROM holders WHERE seen < clock_timestamp() - $1 * interval '1 second'";
+        sqlx::query(sql).bind(FORGOTTEN_AFTER).execute(&self.pool).await?;
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use super::Postgres;
 use crate::store::{Id, LeaseStore, StoreError};
@@ -27,6 +28,7 @@ impl LeaseStore for Postgres {
              OR lease_until IS NULL OR lease_until <= extract(epoch FROM clock_timestamp()) \
              OR NOT EXISTS (SELECT 1 FROM holders WHERE name = lease_holder \
              AND seen > clock_timestamp() - $5 * interval '1 second'))";
+        let sent = Instant::now();
         let done = sqlx::query(sql)
             .bind(&holder)
             .bind(now.unix_timestamp())
@@ -35,6 +37,7 @@ impl LeaseStore for Postgres {
             .bind(self.holder.dead_after())
             .execute(&pool)
             .await?;
+        self.holder.gave_sign(sent);
         Ok(done.rows_affected() == 1)
     }
 
