@@ -111,6 +111,15 @@ impl TokenFailure {
         }
     }
 
+    /// The store answers, but too slowly for a refresh under its lease.
+    pub(super) fn store_slow() -> Self {
+        Self::Unavailable(Trouble::new(
+            CauseKind::Local,
+            "the store is too slow for a refresh".to_owned(),
+            Cure::wait("the proxy tries again, and nothing is lost".to_owned()),
+        ))
+    }
+
     pub(super) fn unknown_provider(provider: &str) -> Self {
         let before = format!("put [providers.{provider}] back, or run: ");
         let cure = Cure::authorize_with(before, " --provider NAME");

@@ -15,9 +15,10 @@ use crate::store::{Id, StoreError};
 /// How long to wait for a lease whose holder is alive: a holder that was suspended, or whose disk is full,
 /// may have a rotated refresh token in memory. The lease of a dead process is taken over at once.
 const LEASE: Duration = Duration::hours(1);
-/// A lease that is older when the provider is asked may be another process's. The last sign of life is up to 10 s older, a
-/// connection to the provider takes up to 10 s, and after 30 s without a sign the process counts as dead.
-const SURE_FOR: Duration = Duration::seconds(8);
+/// A lease that is older when the provider is asked may be another process's: its taking was a sign of life, a process without
+/// a sign counts as dead after 30 s, a connection to the provider takes up to 10 s of these, and 5 s are left for clocks that
+/// differ. A slow database takes some seconds for each of the two statements that come between.
+const SURE_FOR: Duration = Duration::seconds(15);
 /// The longest pause between two tries while the store cannot be written.
 pub(super) const LONGEST_STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
 

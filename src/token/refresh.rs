@@ -19,6 +19,8 @@ use crate::text::{one_line, utc};
 
 /// How often the row is read while another process refreshes the grant.
 const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+/// So often a lease is taken that is too old when the row has been read, because the store is slow.
+const TURNS: u32 = 3;
 /// A refused grant is not tried again earlier. It is tried again at all because the provider may have erred.
 const REFUSED_GRANT_PAUSE: Duration = Duration::hours(1);
 /// A misconfigured client is not tried again earlier, unless the configuration is loaded again.
@@ -28,6 +30,7 @@ const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 /// request to the provider. `held` is true afterwards if this process may still have the lease, because the store did not
 /// answer; then [`super::lease::give_back`] has to follow.
 pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &AtomicBool) -> Fetched {
+    let mut turns = 0;
     loop {
         let grant = match look(inner, id, wanted).await? {
             Seen::Met(token) => return Ok(token),
@@ -51,7 +54,12 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
         let grant = match look(inner, id, wanted).await {
             // A consent frees the lease, and another process may have taken it for the token that this one has just read.
             Ok(Seen::Lacking(newer)) if newer.revision != grant.revision || lease.is_old() => {
+                turns += u32::from(lease.is_old());
                 lease.release().await;
+                // Each turn occupies a place at the token endpoint.
+                if turns == TURNS {
+                    return Err(TokenFailure::store_slow());
+                }
                 continue;
             }
             Ok(Seen::Lacking(grant)) => *grant,

@@ -83,7 +83,7 @@ impl Knobs {
             rotation: chance.pick(&[Rotation::Strict, Rotation::Strict, Rotation::Grace, Rotation::None]),
             storm: chance.of(20..=150),
             life,
-            delay: chance.pick(&[0, 5, 50, 500]),
+            delay: chance.pick(&[0, 0, 5, 5, 50, 50, 500, 500, 5_000]),
             login_gap: chance.pick(&[300, 2_000, 5_000]),
             trouble_gap: chance.pick(&[2_000, 8_000, 20_000]),
             crash: chance.pick(&[0, 0, 10, 50]),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::chance::Chance;
 use crate::instance::{Ended, Instance};
@@ -97,6 +98,22 @@ fn a_lease_that_cannot_be_released_is_given_back_later() {
             let ended = story.other.login(ALICE).await;
             assert!(matches!(ended, Ended::In), "{ended:?}");
             story.ends_well().await;
+        });
+    }
+}
+
+/// A lease that was eight seconds old counted as old, so that a slow database kept its refreshes in a loop for ever.
+#[test]
+fn with_a_slow_database_an_account_logs_in() {
+    for seed in 0..20 {
+        on_paused_time(async {
+            let knobs = Knobs { delay: 5_000, ..Knobs::quiet() };
+            let storm = Storm::new(&World::with(knobs, Chance::new(seed), None, true));
+            let one = storm.instances.lock().unwrap()[0].clone();
+            let end = Instant::now() + Duration::from_secs(120);
+            while !matches!(one.login(ALICE).await, Ended::In) {
+                assert!(Instant::now() < end, "{}", storm.world.report(seed).log.join("\n"));
+            }
         });
     }
 }
