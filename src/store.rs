@@ -43,7 +43,8 @@ pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
 pub use changes::ChangeStore;
 pub use contact::{BEAT, Contact, DEAD_AFTER, FORGOTTEN_AFTER};
 pub use contract::{
-    AccountStore, AnswerStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store, TrailStore,
+    AccountStore, AnswerStore, GrantStore, LeaseStore, Leased, LoginStore, SettingStore, Store, Takeover,
+    TrailStore,
 };
 pub use counts::{CountStore, GrantCount};
 #[cfg(test)]

@@ -189,7 +189,7 @@ impl Tokens {
             return outcome;
         }
         self.inner.may_ask(grant, self.inner.clock.now())?;
-        let wanted = self.inner.current(grant)?.map_or(Wanted::Fresh, Wanted::OtherThan);
+        let wanted = self.inner.current(grant)?.map_or(Wanted::Fresh, Wanted::NewerThan);
         self.inner.join(&grant.id, wanted).await
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::lease::{LONGEST_STORE_PAUSE, Lease};
+use super::lease::Lease;
 use super::{AccessToken, Fetched, Inner, TokenFailure};
 use crate::oauth;
 use crate::secret::{SealError, Sealer, Secret};
@@ -19,13 +19,18 @@ use crate::store::{Grant, Id, Right, StoreError};
 use crate::text::{one_line, utc};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
+/// The longest pause between two tries to write. While the store is away another instance may take this one for dead, and
+/// would ask with the spent token soon after the store is back.
+const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+const SHORTEST_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Stores the provider's tokens, then returns the access token.
 pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens) -> Fetched {
     let inner = lease.inner;
     let spent = Spent::of(&inner.sealer, &grant);
     let mut epoch = lease.epoch;
     let mut sealed = seal_for(inner, &grant, &tokens).await?;
-    let mut pause = std::time::Duration::from_millis(100);
+    let mut tries = 0;
     let mut overtaken = None;
     loop {
         apply(&mut grant, &tokens, &sealed, inner.clock.now());
@@ -66,7 +71,7 @@ pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::Gra
             },
             Err(error) => NotKept::Store(error),
         };
-        wait(&grant, &error, &mut pause).await;
+        wait(&grant, &error, &mut tries).await;
     }
 }
 
@@ -144,13 +149,16 @@ fn is_same(sealer: &Sealer, newer: &Grant, spent: &Spent) -> Result<bool, SealEr
 
 /// Waits before the next write. The disk is full or read-only, or the row does not open, so only this process's memory
 /// holds the tokens.
-async fn wait(grant: &Grant, error: &NotKept, pause: &mut std::time::Duration) {
-    tracing::error!(
-        owner = %one_line(&grant.owner),
-        "a refreshed token cannot be written and is kept in memory; do not stop the proxy before the store can be written: {error}"
-    );
-    tokio::time::sleep(*pause).await;
-    *pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);
+async fn wait(grant: &Grant, error: &NotKept, tries: &mut u32) {
+    *tries = tries.saturating_add(1);
+    // Said ever more rarely: the tries go on each second.
+    if tries.is_power_of_two() {
+        tracing::error!(
+            owner = %one_line(&grant.owner),
+            "a refreshed token cannot be written and is kept in memory; do not stop the proxy before the store can be written: {error}"
+        );
+    }
+    tokio::time::sleep(SHORTEST_PAUSE.saturating_mul(*tries).min(LONGEST_PAUSE)).await;
 }
 
 struct SealedTokens {

@@ -10,18 +10,15 @@ use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 
 use super::Inner;
-use crate::store::{Id, StoreError};
+use crate::store::{Id, Leased, StoreError, Takeover};
 
 /// How long to wait for a lease whose holder is alive: a holder that was suspended, or whose disk is full,
-/// may have a rotated refresh token in memory. The lease of a dead process is taken over at once.
+/// may have a rotated refresh token in memory. The lease of a dead process is taken over, once the row's access token is over.
 const LEASE: Duration = Duration::hours(1);
 /// A lease that is older when the provider is asked may be another process's: its taking was a sign of life, a process without
 /// a sign counts as dead after 30 s, a connection to the provider takes up to 10 s of these, and 5 s are left for clocks that
 /// differ. A slow database takes some seconds for each of the two statements that come between.
 const SURE_FOR: Duration = Duration::seconds(15);
-/// The longest pause between two tries while the store cannot be written.
-pub(super) const LONGEST_STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
-
 /// The longest pause between two tries to give a lease back: the grant's logins at this process fail meanwhile.
 const LONGEST_RELEASE_PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -45,13 +42,14 @@ impl<'a> Lease<'a> {
         Self { inner, id, epoch: inner.store.epoch(), began, now, held }
     }
 
-    /// Takes it; false if another process has it.
-    pub(super) async fn take(&self) -> Result<bool, StoreError> {
+    /// Takes it, if no other process has it.
+    pub(super) async fn take(&self, takeover: Takeover) -> Result<Leased, StoreError> {
         // If there is no answer, it may be taken.
         self.held.store(true, Ordering::Relaxed);
-        let taken = self.inner.store.take_lease(self.id, self.now, self.now.saturating_add(LEASE)).await?;
-        self.held.store(taken, Ordering::Relaxed);
-        Ok(taken)
+        let until = self.now.saturating_add(LEASE);
+        let leased = self.inner.store.take_lease(self.id, self.now, until, takeover).await?;
+        self.held.store(leased == Leased::Taken, Ordering::Relaxed);
+        Ok(leased)
     }
 
     /// Whether another process may have it by now.

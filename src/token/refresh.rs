@@ -14,7 +14,7 @@ use super::pause::after_failures;
 use super::{AccessToken, Fetched, Inner, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
-use crate::store::{Grant, GrantState, Id, Right};
+use crate::store::{Grant, GrantState, Id, Leased, Right, Takeover};
 use crate::text::{one_line, utc};
 
 /// How often the row is read while another process refreshes the grant.
@@ -45,10 +45,14 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
         let pass =
             endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
         let lease = Lease::of(inner, id, held);
-        if !lease.take().await.map_err(|error| TokenFailure::store(&error))? {
-            drop(pass);
-            tokio::time::sleep(LEASE_POLL).await;
-            continue;
+        match lease.take(takeover(&grant, wanted)).await.map_err(|error| TokenFailure::store(&error))? {
+            Leased::Taken => {}
+            Leased::Busy => {
+                drop(pass);
+                tokio::time::sleep(LEASE_POLL).await;
+                continue;
+            }
+            Leased::Silent => return Err(TokenFailure::holder_silent()),
         }
         // Before this process got the lease, another one may have stored the token or recorded a failure.
         let grant = match look(inner, id, wanted).await {
@@ -86,6 +90,18 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
             Ok(tokens) => keep(&lease, grant, tokens).await,
             Err(error) => Err(note(&lease, grant, &error).await),
         };
+    }
+}
+
+/// Whether the lease of a silent holder is taken although the row's access token lasts. That holder may keep the refresh token
+/// that replaces the one in the row, and a provider that rotates strictly ends a grant whose spent token comes again.
+fn takeover(grant: &Grant, wanted: &Wanted) -> Takeover {
+    match (&grant.right, wanted) {
+        // Nothing rotates.
+        (Right::Application, _) => Takeover::AtOnce,
+        // The access token is worth nothing.
+        (_, Wanted::OtherThan(_)) => Takeover::AtOnce,
+        (_, Wanted::Fresh | Wanted::NewerThan(_) | Wanted::EndingAfter(_)) => Takeover::OnceTokenEnds,
     }
 }
 

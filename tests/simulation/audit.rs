@@ -7,6 +7,7 @@ use imap_oauth_proxy::store::{Grant, GrantState, Id};
 use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 
+use crate::instance::SEALER;
 use crate::world::World;
 
 /// Without a sign for so many seconds a holder is dead: `store/contact.rs`, which the audit does not trust.
@@ -22,10 +23,13 @@ pub(crate) struct Holding {
 }
 
 /// A lease that went over to another process, because its holder was dead.
-struct TakenOver {
+pub(crate) struct TakenOver {
     grant: Id,
     from: String,
     at: Instant,
+    pub(crate) now: OffsetDateTime,
+    /// The access token in the row, unless it was over by the clock of the database.
+    pub(crate) living: Option<String>,
 }
 
 /// When a grant was revoked.
@@ -58,7 +62,8 @@ impl Audit {
     }
 
     /// A lease is taken: its holder of before must have released it, be dead, or have had it too long.
-    pub(crate) fn takes(&mut self, grant: &Id, new: Holding, now: OffsetDateTime) {
+    pub(crate) fn takes(&mut self, row: &Grant, new: Holding, now: OffsetDateTime) {
+        let grant = &row.id;
         if let Some(old) = self.leases.get(grant).filter(|old| old.holder != new.holder) {
             let silent = self.seen.get(&old.holder).map(|seen| now - *seen);
             let is_dead = silent.is_none_or(|silent| silent >= Duration::seconds(DEAD_AFTER));
@@ -70,7 +75,13 @@ impl Audit {
             self.world.log(format_args!("{} takes over the lease on {grant} of {}", new.holder, old.holder));
             self.world.count("leases taken over");
             let from = old.holder.clone();
-            self.taken_over.push(TakenOver { grant: grant.clone(), from, at: Instant::now() });
+            let ends = row.access_expires_at.filter(|ends| *ends > now + Duration::MINUTE);
+            let living = ends.and(row.access_token.as_ref()).map(|sealed| {
+                let context = Grant::access_context(grant);
+                SEALER.open_text(&context, sealed).unwrap().expose().to_owned()
+            });
+            let (at, now) = (Instant::now(), self.world.now());
+            self.taken_over.push(TakenOver { grant: grant.clone(), from, at, now, living });
         }
         self.world.log(format_args!("{} has the lease on {grant}", new.holder));
         self.leases.insert(grant.clone(), new);
@@ -82,10 +93,15 @@ impl Audit {
         }
     }
 
-    /// Whether the lease of `holder` on `grant` went to another process since then.
-    pub(crate) fn was_taken_over(&self, grant: &Id, holder: &str, since: Instant) -> bool {
-        let mut taken = self.taken_over.iter();
-        taken.any(|taken| taken.grant == *grant && taken.from == holder && taken.at >= since)
+    /// How the lease of `holder` on `grant` went to another process since then.
+    pub(crate) fn taken_over(
+        &self,
+        grant: &Id,
+        holder: &str,
+        since: Instant,
+    ) -> impl Iterator<Item = &TakenOver> {
+        let taken = self.taken_over.iter();
+        taken.filter(move |taken| taken.grant == *grant && taken.from == holder && taken.at >= since)
     }
 
     /// Whether `holder` has the lease on `grant`.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imap_oauth_proxy::store::{
-    Account, Folded, Grant, GrantStatus, Id, LoginRecord, NextLook, Right, StoreError, fold,
+    Account, DEAD_AFTER, Folded, Grant, GrantStatus, Id, Leased, LoginRecord, NextLook, Right, StoreError,
+    Takeover, fold,
 };
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -134,7 +135,8 @@ impl Database {
         grant: &Id,
         (own_now, own_until): (OffsetDateTime, OffsetDateTime),
         dead_after: i64,
-    ) -> bool {
+        takeover: Takeover,
+    ) -> Leased {
         let (name, world) = (&process.name, self.world.clone());
         self.beat(name);
         let now = if world.has(Fault::LeaseByOwnClock) { own_now } else { self.now() };
@@ -143,26 +145,30 @@ impl Database {
             Some(Fault::LeaseForEver) => i64::from(i32::MAX),
             _ => dead_after,
         };
-        let Some(row) = self.rows.get(grant) else { return false };
+        let Some(row) = self.rows.get(grant) else { return Leased::Busy };
         let is_over = row.until.is_none_or(|until| until <= now.unix_timestamp());
+        let token_ends = row.grant.access_expires_at.is_none_or(|ends| ends <= now + time::Duration::MINUTE);
+        let waits = takeover == Takeover::OnceTokenEnds && !token_ends && !world.has(Fault::TakesOverAtOnce);
         let is_free = match row.holder.as_deref() {
             None => true,
-            Some(holder) => holder == name || is_over || !self.is_alive(holder, now, dead_after),
+            Some(holder) => holder == name || is_over || (!waits && !self.is_alive(holder, now, dead_after)),
         };
         if !is_free {
-            return false;
+            let looks_dead =
+                row.holder.as_ref().is_some_and(|holder| !self.is_alive(holder, now, DEAD_AFTER));
+            return if waits && looks_dead { Leased::Silent } else { Leased::Busy };
         }
         let until = now.unix_timestamp() + (own_until - own_now).whole_seconds();
         let holding = Holding { holder: name.clone(), until };
         let at = self.now();
-        self.audit.takes(grant, holding, at);
-        let Some(row) = self.rows.get_mut(grant) else { return false };
+        self.audit.takes(&row.grant, holding, at);
+        let Some(row) = self.rows.get_mut(grant) else { return Leased::Busy };
         if row.holder.as_ref().is_some_and(|holder| holder != name) {
             row.grant.interrupted_at = row.taken_at.and_then(at_second);
         }
         (row.holder, row.until) = (Some(name.clone()), Some(until));
         row.taken_at = Some(own_now.unix_timestamp());
-        true
+        Leased::Taken
     }
 
     pub(crate) fn release_lease(&mut self, grant: &Id, name: Option<&str>) {

@@ -5,6 +5,8 @@
 pub(crate) enum Fault {
     /// A holder counts as dead after two seconds.
     LeaseEndsEarly,
+    /// The lease of a silent holder is taken although the row's access token lasts.
+    TakesOverAtOnce,
     /// A lease is judged by the clock of the instance that wants it.
     LeaseByOwnClock,
     /// An instance that once had a lease believes that it has it still.
@@ -22,8 +24,9 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::LeaseEndsEarly,
+        Self::TakesOverAtOnce,
         Self::LeaseByOwnClock,
         Self::HolderGoesOn,
         Self::WriteWithoutRevision,
@@ -36,7 +39,9 @@ impl Fault {
     /// What the simulation says of it: where that is possible, the harm and not the slip.
     pub(crate) fn harm(self) -> &'static str {
         match self {
-            Self::LeaseEndsEarly | Self::LeaseByOwnClock | Self::HolderGoesOn => " asks with ",
+            Self::LeaseEndsEarly | Self::TakesOverAtOnce | Self::LeaseByOwnClock | Self::HolderGoesOn => {
+                " asks with "
+            }
             Self::WriteWithoutRevision => "went over revision",
             Self::AnswerDropped => "after it had the answer of",
             Self::StaleReader => "after its revocation",

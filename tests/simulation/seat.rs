@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use imap_oauth_proxy::store::{
-    Act, BEAT, Contact, FORGOTTEN_AFTER, Folded, Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, LoginNote,
-    LoginRecord, LoginStore, MailboxTrouble, NextLook, SignInAs, StoreError, Watch,
+    Act, BEAT, Contact, FORGOTTEN_AFTER, Folded, Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal,
+    LeaseStore, Leased, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SignInAs, StoreError,
+    Takeover, Watch,
 };
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -293,20 +294,21 @@ impl LeaseStore for Seat {
         grant: &Id,
         now: OffsetDateTime,
         until: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+        takeover: Takeover,
+    ) -> Result<Leased, StoreError> {
         let goes_on = self.process.world.has(Fault::HolderGoesOn);
         if goes_on && self.once_held.lock().unwrap().contains(grant) {
-            return Ok(true);
+            return Ok(Leased::Taken);
         }
         self.own().await?;
         let (process, dead_after, sent) = (self.process.clone(), self.dead_after(), Instant::now());
         let taken = self
             .call("take_lease", true, |database| {
-                Ok(database.take_lease(&process, grant, (now, until), dead_after))
+                Ok(database.take_lease(&process, grant, (now, until), dead_after, takeover))
             })
             .await?;
         self.gave_sign(sent);
-        if goes_on && taken {
+        if goes_on && taken == Leased::Taken {
             self.once_held.lock().unwrap().insert(grant.clone());
         }
         Ok(taken)

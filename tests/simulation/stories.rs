@@ -117,3 +117,43 @@ fn with_a_slow_database_an_account_logs_in() {
         });
     }
 }
+
+/// An instance that was cut off with a rotated token in memory was taken for dead, and the spent token came again.
+#[test]
+fn security_row_49_while_the_access_token_lasts_the_lease_of_a_silent_holder_is_left_alone() {
+    let mut told = 0;
+    for seed in 0..40 {
+        on_paused_time(async {
+            let story = Story::begin(seed).await;
+            let Story { storm, one, other, first } = story;
+            assert!(matches!(first.await, Ok(Ended::In)));
+            // A login wants another token now, with 200 s left.
+            tokio::time::sleep(Duration::from_secs(400)).await;
+            let logging_in = one.clone();
+            let waiting = tokio::spawn(async move { logging_in.login(ALICE).await });
+            while storm.provider.lock().unwrap().answers() < 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            one.process.cut_off(Duration::from_secs(50));
+            let first = storm.stored(ALICE).unwrap();
+            if storm.provider.lock().unwrap().newest(&first) == first {
+                return;
+            }
+            told += 1;
+            tokio::time::sleep(Duration::from_secs(35)).await;
+            let began = Instant::now();
+            let ended = other.login(ALICE).await;
+            assert!(matches!(ended, Ended::In), "{ended:?}");
+            assert!(began.elapsed() < Duration::from_secs(3), "it does not wait for the holder");
+            assert!(matches!(waiting.await, Ok(Ended::In)));
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            let stored = storm.stored(ALICE).unwrap();
+            assert_eq!(stored, storm.provider.lock().unwrap().newest(&stored), "it is stored after all");
+            assert_eq!(storm.provider.lock().unwrap().answers(), 2, "no instance has asked again");
+            storm.passes().await;
+            let report = storm.world.report(0);
+            assert!(report.breaches.is_empty(), "{}\n{:#?}", report.log.join("\n"), report.breaches);
+        });
+    }
+    assert!(told >= 10, "in {told} of 40 the instance was cut off in time");
+}

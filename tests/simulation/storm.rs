@@ -156,7 +156,7 @@ impl Storm {
     }
 
     /// The refresh token in the row.
-    fn stored(&self, account: &str) -> Option<RefreshToken> {
+    pub(crate) fn stored(&self, account: &str) -> Option<RefreshToken> {
         self.database.lock().unwrap().stored(&grant_of(account))
     }
 

@@ -22,6 +22,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::common::ALICE;
 use crate::common::plain::Plain;
+use crate::contract;
 use crate::failing::Failing;
 use imap_oauth_proxy::trouble::{CauseKind, Cure, Trouble};
 
@@ -162,7 +163,7 @@ async fn a_refusal_that_cannot_be_written_down_leaves_no_lease_behind() {
     here.store.has_failed("update_grant", 1).await;
     let other: Arc<dyn Store> = Arc::new(Sqlite::open(&here.home.path().join("store.sqlite")).await.unwrap());
     let now = OffsetDateTime::now_utc();
-    assert!(other.take_lease(&here.grant.id, now, now + Duration::minutes(1)).await.unwrap());
+    assert!(contract::takes(&other, &here.grant.id, now, now + Duration::minutes(1)).await);
 }
 
 // Logins.
@@ -248,9 +249,7 @@ async fn sessions_go_on_while_the_store_is_down_and_end_once_it_says_that_they_a
         async move { accounts.end_revoked(&sealer).await }
     });
     let store: &dyn Store = &*here.store;
-    assert!(
-        store.remove_password(&alice.account.id, "default", &crate::contract::act("revoked")).await.unwrap()
-    );
+    assert!(store.remove_password(&alice.account.id, "default", &contract::act("revoked")).await.unwrap());
     let mut revoked = Box::pin(alice.session.revoked());
     tokio::select! {
         biased;

@@ -52,9 +52,9 @@ impl Holder {
     /// The name of this process, which has just given a sign of life.
     pub(super) async fn own(self: &Arc<Self>) -> Result<String, StoreError> {
         let now = Instant::now();
-        if let Some(name) = self.with(|own| {
-            own.as_ref().filter(|own| own.contact.is_fresh(now)).map(|own| own.name.clone())
-        }) {
+        if let Some(name) =
+            self.with(|own| own.as_ref().filter(|own| own.contact.is_fresh(now)).map(|own| own.name.clone()))
+        {
             return Ok(name);
         }
         let name = self.known().unwrap_or_else(crate::secret::random_text::<12>);
