@@ -29,7 +29,9 @@ pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::Gra
     let inner = lease.inner;
     let spent = Spent::of(&inner.sealer, &grant);
     let mut epoch = lease.epoch;
-    let mut sealed = seal_for(inner, &grant, &tokens).await?;
+    let Some(mut sealed) = seal_for(inner, &grant, &tokens).await? else {
+        return Ok(remember(lease, &grant, tokens).await);
+    };
     let mut tries = 0;
     let mut overtaken = None;
     loop {
@@ -57,7 +59,10 @@ pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::Gra
                     // Another process took this one for dead, and has perhaps spent the token again: a refusal will say so.
                     overtaken = newer.interrupted_at;
                     grant = *newer;
-                    sealed = seal_for(inner, &grant, &tokens).await?;
+                    match seal_for(inner, &grant, &tokens).await? {
+                        Some(again) => sealed = again,
+                        None => return Ok(remember(lease, &grant, tokens).await),
+                    }
                     continue;
                 }
                 // A person authorised or revoked the grant meanwhile: keep that row, drop these tokens.
@@ -73,6 +78,16 @@ pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::Gra
         };
         wait(&grant, &error, &mut tries).await;
     }
+}
+
+/// Keeps an application's token in memory alone: what this machine would seal, others could not open. Another one is asked
+/// for when it ends.
+async fn remember(lease: &Lease<'_>, grant: &Grant, tokens: oauth::GrantedTokens) -> Arc<AccessToken> {
+    let (secret, expires_at, revision) = (tokens.access_token, tokens.expires_at, grant.revision);
+    let token = Arc::new(AccessToken { secret, expires_at, revision });
+    lease.inner.remember(grant, token.clone());
+    lease.release().await;
+    token
 }
 
 /// The right that the request used.
@@ -167,29 +182,45 @@ struct SealedTokens {
 }
 
 /// Seals the tokens for the row that `grant` is. A person's row was opened under the lease, which tells the key in force;
-/// an application's may hold nothing sealed, so there the store is asked.
+/// an application's may hold nothing sealed, so there the store is asked. `None` if that key is not on this machine.
 async fn seal_for(
     inner: &Inner,
     grant: &Grant,
     tokens: &oauth::GrantedTokens,
-) -> Result<SealedTokens, TokenFailure> {
-    if grant.right == Right::Application
-        && let Ok(settings) = inner.store.sealed_settings().await
-        && let Some(key) = settings.iter().filter_map(|setting| Sealer::key_of(&setting.value)).max()
-    {
-        inner.sealer.seal_with(key);
+) -> Result<Option<SealedTokens>, TokenFailure> {
+    if grant.right == Right::Application && !has_key_in_force(inner).await {
+        tracing::error!(
+            owner = %one_line(&grant.owner),
+            "an application's token is kept in memory: the store is sealed with a newer key than this machine has; copy the key file of another instance to this machine"
+        );
+        return Ok(None);
     }
     let seal = |context: String, secret: &Secret| {
         inner.sealer.seal(&context, secret.expose().as_bytes()).map_err(|error| TokenFailure::sealed(&error))
     };
-    Ok(SealedTokens {
+    Ok(Some(SealedTokens {
         access: seal(Grant::access_context(&grant.id), &tokens.access_token)?,
         refresh: tokens
             .refresh_token
             .as_ref()
             .map(|token| seal(Grant::refresh_context(&grant.id), token))
             .transpose()?,
-    })
+    }))
+}
+
+/// Learns the key that the store's settings are sealed with; false if it is not on this machine.
+async fn has_key_in_force(inner: &Inner) -> bool {
+    let Ok(settings) = inner.store.sealed_settings().await else { return true };
+    let keys = settings.iter().filter_map(|setting| Sealer::key_of(&setting.value));
+    let Some(key) = keys.max() else { return true };
+    inner.sealer.seal_with(key);
+    let is_here = || inner.sealer.key_ids().contains(&key);
+    if !is_here()
+        && let Err(error) = inner.sealer.reload()
+    {
+        tracing::warn!("the keys cannot be read again: {error}");
+    }
+    is_here()
 }
 
 /// Writes the tokens into the grant's row. Losing a mail scope that the grant had is recorded as trouble; a
