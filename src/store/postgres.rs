@@ -66,7 +66,7 @@ use self::news::News;
 use self::pool::{Pool, Writing};
 use self::pulse::Pulse;
 use super::migrating::{self, Statements};
-use super::{Judge, SealedSetting, SealingLock, StoreError};
+use super::{Id, Judge, SealedSetting, SealingLock, StoreError};
 use crate::secret::Secret;
 
 const MIGRATIONS: &[Statements] = &[(1, "initial", include_str!("postgres/migrations/0001_initial.sql"))];
@@ -202,10 +202,16 @@ impl Postgres {
         format!("the database {}", self.shown)
     }
 
-    /// The name of this process as a lease holder, if it has taken a lease.
+    /// The name of this process as a lease holder, if it has taken a lease, and the mark of its lease on `grant`.
     #[allow(clippy::unnecessary_wraps, reason = "SQLite's file may be gone")]
-    fn known_holder(&self) -> Result<Option<String>, StoreError> {
-        Ok(self.holder.known())
+    fn known_lease(&self, grant: &Id) -> Result<(Option<String>, Option<i64>), StoreError> {
+        let mark = self.holder.marks(|marks| marks.of(grant));
+        Ok((self.holder.known().filter(|_| mark.is_some()), mark))
+    }
+
+    /// A write has released the lease on `grant`.
+    fn lease_ended(&self, grant: &Id) {
+        self.holder.marks(|marks| marks.ended(grant));
     }
 
     /// The lock is a transaction's, because a session's would stay with the server's end of a pooler.

@@ -30,7 +30,7 @@ const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 /// request to the provider. `held` is true afterwards if this process may still have the lease, because the store did not
 /// answer; then [`super::lease::give_back`] has to follow.
 pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &AtomicBool) -> Fetched {
-    let mut turns = 0;
+    let mut turns = 0u32;
     loop {
         let grant = match look(inner, id, wanted).await? {
             Seen::Met(token) => return Ok(token),
@@ -58,7 +58,7 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
         let grant = match look(inner, id, wanted).await {
             // A consent frees the lease, and another process may have taken it for the token that this one has just read.
             Ok(Seen::Lacking(newer)) if newer.revision != grant.revision || lease.is_old() => {
-                turns += u32::from(lease.is_old());
+                turns = turns.saturating_add(u32::from(lease.is_old()));
                 lease.release().await;
                 // Each turn occupies a place at the token endpoint.
                 if turns == TURNS {

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use crate::instance::SEALER;
 use crate::world::World;
 
-/// Without a sign for so many seconds a holder is dead: `store/contact.rs`, which the audit does not trust.
-const DEAD_AFTER: i64 = 30;
+/// No process takes the lease of a process that gave a sign of life so lately: half a minute, less some seconds for clocks that
+/// are set.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(20);
 /// The longest pause that a row may ask for: `LONGEST_PAUSE` of `token.rs`.
 const LONGEST_PAUSE: Duration = Duration::hours(25);
 
@@ -41,7 +42,8 @@ pub(crate) struct Revoked {
 pub(crate) struct Audit {
     world: Arc<World>,
     leases: BTreeMap<Id, Holding>,
-    seen: BTreeMap<String, OffsetDateTime>,
+    /// By no clock that jumps.
+    seen: BTreeMap<String, Instant>,
     taken_over: Vec<TakenOver>,
     revoked: BTreeMap<Id, Revoked>,
 }
@@ -57,16 +59,16 @@ impl Audit {
         }
     }
 
-    pub(crate) fn beat(&mut self, name: &str, now: OffsetDateTime) {
-        self.seen.insert(name.to_owned(), now);
+    pub(crate) fn beat(&mut self, name: &str) {
+        self.seen.insert(name.to_owned(), Instant::now());
     }
 
     /// A lease is taken: its holder of before must have released it, be dead, or have had it too long.
     pub(crate) fn takes(&mut self, row: &Grant, new: Holding, now: OffsetDateTime) {
         let grant = &row.id;
         if let Some(old) = self.leases.get(grant).filter(|old| old.holder != new.holder) {
-            let silent = self.seen.get(&old.holder).map(|seen| now - *seen);
-            let is_dead = silent.is_none_or(|silent| silent >= Duration::seconds(DEAD_AFTER));
+            let silent = self.seen.get(&old.holder).map(Instant::elapsed);
+            let is_dead = silent.is_none_or(|silent| silent >= SILENT);
             let is_over = old.until <= now.unix_timestamp();
             if !is_dead && !is_over {
                 let (new, old) = (&new.holder, &old.holder);

@@ -7,6 +7,10 @@ pub(crate) enum Fault {
     LeaseEndsEarly,
     /// The lease of a silent holder is taken although the row's access token lasts.
     TakesOverAtOnce,
+    /// A death is believed at once after an outage.
+    DeathIsBelieved,
+    /// A statement that was given up takes or frees a lease when it comes late.
+    LateStatements,
     /// A lease is judged by the clock of the instance that wants it.
     LeaseByOwnClock,
     /// An instance that once had a lease believes that it has it still.
@@ -24,9 +28,11 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 9] = [
+    /// Those that a storm finds; a story finds the other one.
+    pub(crate) const ALL: [Self; 10] = [
         Self::LeaseEndsEarly,
-        Self::TakesOverAtOnce,
+        Self::DeathIsBelieved,
+        Self::LateStatements,
         Self::LeaseByOwnClock,
         Self::HolderGoesOn,
         Self::WriteWithoutRevision,
@@ -39,9 +45,12 @@ impl Fault {
     /// What the simulation says of it: where that is possible, the harm and not the slip.
     pub(crate) fn harm(self) -> &'static str {
         match self {
-            Self::LeaseEndsEarly | Self::TakesOverAtOnce | Self::LeaseByOwnClock | Self::HolderGoesOn => {
-                " asks with "
-            }
+            Self::LeaseEndsEarly
+            | Self::TakesOverAtOnce
+            | Self::DeathIsBelieved
+            | Self::LateStatements
+            | Self::LeaseByOwnClock
+            | Self::HolderGoesOn => " asks with ",
             Self::WriteWithoutRevision => "went over revision",
             Self::AnswerDropped => "after it had the answer of",
             Self::StaleReader => "after its revocation",

@@ -109,6 +109,16 @@ impl Provider {
         RefreshToken { account: account.to_owned(), consent: self.consents.len() - 1, turn: 0 }
     }
 
+    /// The access token that the newest consent brings, with so many seconds left.
+    pub(crate) fn access_of_consent(&mut self, account: &str, left: u64) -> String {
+        let consent = self.consents.len() - 1;
+        let access = format!("t.{account}.{consent}.{}", self.access.len());
+        let ends = self.world.now() + time::Duration::seconds(left.try_into().unwrap());
+        let account = account.to_owned();
+        self.access.insert(access.clone(), AccessToken { consent, turn: 0, account, ends, revoked: None });
+        access
+    }
+
     pub(crate) fn end(&mut self, consent: usize, why: &'static str) {
         self.consents[consent].ended.get_or_insert(why);
         for token in self.access.values_mut().filter(|token| token.consent == consent) {
@@ -125,6 +135,10 @@ impl Provider {
     pub(crate) fn goes_out(&mut self, time: Duration) {
         self.world.log(format_args!("the provider is out for {} ms", time.as_millis()));
         self.out_until = Instant::now() + time;
+    }
+
+    pub(crate) fn database_goes_away(&self, time: Duration) {
+        self.database.lock().unwrap().goes_away(time);
     }
 
     pub(crate) fn revoke_access(&mut self) {
@@ -184,7 +198,7 @@ impl Provider {
         if before.fate == Fate::Lost {
             return Some(ANSWER_LOST);
         }
-        if before.by.is_dead() {
+        if before.by.has_crashed() {
             return Some("the process died");
         }
         // An outage that all processes have at once is no such reason.

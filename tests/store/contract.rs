@@ -812,7 +812,13 @@ pub(crate) async fn a_lease_ends_at_its_time(on: &impl Database) {
     let (_, grant) = with_account(&slow, ALICE).await;
     let (minute, none) = (Duration::minutes(1), Duration::ZERO);
     assert!(takes(&slow, &grant.id, now(), now() + none).await);
-    assert!(takes(&other, &grant.id, now(), now() + minute).await, "it is over");
+    // A store that has just begun gives the holder the time to take it again.
+    let taking = async {
+        while !takes(&other, &grant.id, now(), now() + minute).await {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    crate::common::within("the lease that is over", taking).await;
     assert!(!takes(&slow, &grant.id, now(), now() + minute).await);
 }
 

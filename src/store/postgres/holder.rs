@@ -13,12 +13,13 @@ use tokio::time::Instant;
 
 use super::keys::Keys;
 use super::pool::Pool;
-use crate::store::{BEAT, Contact, FORGOTTEN_AFTER, StoreError};
+use crate::store::{BEAT, Contact, FORGOTTEN_AFTER, Id, LeaseMarks, StoreError};
 
 /// The row of this process.
 pub(super) struct Holder {
     pool: Pool,
     own: Mutex<Option<Own>>,
+    marks: Mutex<LeaseMarks>,
     /// What this process tells of its keys. A sign of life never waits for it: reading keys may take half a minute.
     pub(super) keys: Arc<Keys>,
 }
@@ -31,7 +32,7 @@ struct Own {
 
 impl Holder {
     pub(super) fn new(pool: Pool) -> Self {
-        Self { keys: Arc::new(Keys::new(pool.clone())), pool, own: Mutex::new(None) }
+        Self { keys: Arc::new(Keys::new(pool.clone())), pool, own: Mutex::new(None), marks: Mutex::default() }
     }
 
     fn with<T>(&self, ask: impl FnOnce(&mut Option<Own>) -> T) -> T {
@@ -43,10 +44,19 @@ impl Holder {
         self.with(|own| own.as_ref().map(|own| own.name.clone()))
     }
 
-    /// After how many seconds without a sign another holder is dead to this process.
-    pub(super) fn dead_after(&self) -> i64 {
+    /// What this process believes at this moment.
+    pub(super) fn belief(&self) -> Belief {
         let now = Instant::now();
-        self.with(|own| own.as_ref().map_or(FORGOTTEN_AFTER, |own| own.contact.dead_after(now)))
+        self.with(|own| own.as_ref().map(|own| own.contact)).map_or_else(Belief::default, |contact| Belief {
+            dead_after: contact.dead_after(now),
+            is_in_contact: contact.is_believed(now),
+            take_until: contact.take_until(now),
+        })
+    }
+
+    /// The marks of the leases that this process has asked for.
+    pub(super) fn marks<T>(&self, ask: impl FnOnce(&mut LeaseMarks) -> T) -> T {
+        ask(&mut self.marks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The name of this process, which has just given a sign of life.
@@ -59,7 +69,7 @@ impl Holder {
         }
         let name = self.known().unwrap_or_else(crate::secret::random_text::<12>);
         let sent = Instant::now();
-        self.beat(&name).await?;
+        let seen = self.beat(&name).await?;
         let weak = Arc::downgrade(self);
         Ok(self.with(|own| match own {
             Some(own) => own.name.clone(),
@@ -69,45 +79,87 @@ impl Holder {
                         tokio::time::sleep(BEAT).await;
                         let Some(holder) = weak.upgrade() else { return };
                         let Some(name) = holder.known() else { return };
-                        if let Err(error) = holder.beat_and_sweep(&name).await {
+                        if let Err(error) = holder.live(&name).await {
                             tracing::debug!("no sign of life was stored: {error}");
                         }
                     }
                 });
-                let (contact, beating) = (Contact::new(sent, Instant::now()), beating.abort_handle());
+                let (contact, beating) = (Contact::new(sent, seen, Instant::now()), beating.abort_handle());
                 *own = Some(Own { name: name.clone(), contact, beating });
                 name
             }
         }))
     }
 
-    /// Writes a sign of life.
-    async fn beat(&self, name: &str) -> Result<(), StoreError> {
+    /// Writes a sign of life; returns when the database took it.
+    pub(super) async fn beat(&self, name: &str) -> Result<i64, StoreError> {
         let sent = Instant::now();
         let sql = "INSERT INTO holders (name, seen) VALUES ($1, clock_timestamp()) \
-             ON CONFLICT (name) DO UPDATE SET seen = excluded.seen";
-        sqlx::query(sql).bind(name).execute(&self.pool).await?;
-        self.gave_sign(sent);
+             ON CONFLICT (name) DO UPDATE SET seen = excluded.seen \
+             RETURNING (extract(epoch FROM seen) * 1000000)::bigint";
+        let seen = sqlx::query_scalar(sql).bind(name).fetch_one(&self.pool).await?;
+        self.gave_sign(sent, seen);
         self.keys.answer_soon(name);
-        Ok(())
+        Ok(seen)
     }
 
-    /// The sign of life that was sent at `sent` is in the database.
-    pub(super) fn gave_sign(&self, sent: Instant) {
+    /// The sign of life that was sent at `sent` is in the database, which took it at `seen`.
+    pub(super) fn gave_sign(&self, sent: Instant, seen: i64) {
         let now = Instant::now();
         self.with(|own| {
             if let Some(own) = own {
-                own.contact.gave_sign(sent, now);
+                own.contact.gave_sign(sent, seen, now);
             }
         });
     }
 
-    /// Writes a sign of life, and removes rows of processes that are long dead.
-    async fn beat_and_sweep(&self, name: &str) -> Result<(), StoreError> {
+    /// Releases leases that were taken by statements which this process had given up: all of them at once, because signs of life
+    /// wait for it.
+    async fn release_unnoticed(&self, name: &str) -> Result<(), StoreError> {
+        let unnoticed = self.marks(|marks| marks.unnoticed(Instant::now()));
+        if unnoticed.is_empty() {
+            return Ok(());
+        }
+        let (grants, marks): (Vec<_>, Vec<_>) =
+            unnoticed.iter().map(|(grant, mark)| (grant.0.as_str(), *mark)).unzip();
+        let sql = "UPDATE grants g SET lease_holder = NULL, lease_until = NULL \
+             FROM unnest($1::text[], $2::bigint[]) AS late (id, mark) \
+             WHERE g.id = late.id AND g.lease_holder = $3 AND g.lease_taken_at <= late.mark";
+        let done = sqlx::query(sql).bind(grants).bind(marks).bind(name).execute(&self.pool).await;
+        if done.is_err() {
+            let now = Instant::now();
+            let again = |(grant, mark): &(Id, i64)| self.marks(|marks| marks.gave_up(grant, *mark, now));
+            unnoticed.iter().for_each(again);
+        }
+        Ok(done.map(drop)?)
+    }
+
+    /// Writes a sign of life, releases leases that were taken unnoticed, and removes rows of processes that are long dead.
+    async fn live(&self, name: &str) -> Result<(), StoreError> {
         self.beat(name).await?;
-        let sql = "DELETE FROM holders WHERE seen < clock_timestamp() - $1 * interval '1 second'";
-        sqlx::query(sql).bind(FORGOTTEN_AFTER).execute(&self.pool).await?;
+        self.release_unnoticed(name).await?;
+        // After a jump of the database's clock the living look dead.
+        if self.belief().is_in_contact {
+            let sql = "DELETE FROM holders WHERE seen < clock_timestamp() - $1 * interval '1 second'";
+            sqlx::query(sql).bind(FORGOTTEN_AFTER).execute(&self.pool).await?;
+        }
         Ok(())
+    }
+}
+
+/// What a process believes of the others, from its contact with the database.
+pub(super) struct Belief {
+    /// After how many seconds without a sign another holder is dead.
+    pub(super) dead_after: i64,
+    /// Whether a holder whose lease is over had the chance to take it again.
+    pub(super) is_in_contact: bool,
+    /// Until when the database may take a lease, by its clock.
+    pub(super) take_until: i64,
+}
+
+impl Default for Belief {
+    fn default() -> Self {
+        Self { dead_after: FORGOTTEN_AFTER, is_in_contact: false, take_until: i64::MIN }
     }
 }
 

@@ -87,19 +87,25 @@ impl GrantStore for Backend {
     }
 
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError> {
-        let holder = self.known_holder()?;
-        match write_grant(&self.pool()?, grant, holder.as_deref()).await? {
-            true => Ok(grant.revision + 1),
+        let lease = self.known_lease(&grant.id)?;
+        match write_grant(&self.pool()?, grant, &lease).await? {
+            true => {
+                self.lease_ended(&grant.id);
+                Ok(grant.revision + 1)
+            }
             false => Err(StoreError::Conflict),
         }
     }
 
     async fn end_grant(&self, grant: &Grant, act: &Act) -> Result<i64, StoreError> {
-        let holder = self.known_holder()?;
+        let lease = self.known_lease(&grant.id)?;
         let mut transaction = self.write().await?;
-        let written = write_grant(&mut *transaction, grant, holder.as_deref()).await?;
+        let written = write_grant(&mut *transaction, grant, &lease).await?;
         match commit_with(transaction, written, act).await? {
-            true => Ok(grant.revision + 1),
+            true => {
+                self.lease_ended(&grant.id);
+                Ok(grant.revision + 1)
+            }
             false => Err(StoreError::Conflict),
         }
     }
@@ -191,24 +197,24 @@ impl GrantStore for Backend {
     }
 }
 
-/// Writes `grant` if it still has the revision that was read, and releases the lease of `holder`; returns whether
-/// it was written. Without the lease, which went to another process meanwhile, the mark of an interrupted refresh stays:
+/// Writes `grant` if it still has the revision that was read, and releases the lease of its holder up to its mark, if leases
+/// have marks; returns whether it was written. Without the lease, which went to another process meanwhile, the mark of an interrupted refresh stays:
 /// the other process has perhaps spent the refresh token again.
 async fn write_grant(
     connection: impl sqlx::Executor<'_, Database = Driver>,
     grant: &Grant,
-    holder: Option<&str>,
+    (holder, mark): &(Option<String>, Option<i64>),
 ) -> Result<bool, StoreError> {
     let sql = "UPDATE grants SET revision = revision + 1, provider = $1, owner = $2, owner_folded = $3, kind = $4, app_in_force = $5, scopes = $6, \
          refresh_token = $7, access_token = $8, access_expires_at = $9, state = $10, last_error = $11, cause_kind = $12, cause_code = $13, cure = $14, failed_at = $15, failures = $16, \
          retry_at = $17, authorized_at = $18, refreshed_at = $19, refresh_expires_at = $20, \
-         interrupted_at = CASE WHEN lease_holder = $22 THEN $21 ELSE coalesce($21, interrupted_at) END, \
-         lease_until = CASE WHEN lease_holder = $22 THEN NULL ELSE lease_until END, \
-         lease_holder = CASE WHEN lease_holder = $23 THEN NULL ELSE lease_holder END \
+         interrupted_at = CASE WHEN lease_holder = $22 AND coalesce($23, lease_taken_at) >= lease_taken_at THEN $21 ELSE coalesce($21, interrupted_at) END, \
+         lease_until = CASE WHEN lease_holder = $22 AND coalesce($23, lease_taken_at) >= lease_taken_at THEN NULL ELSE lease_until END, \
+         lease_holder = CASE WHEN lease_holder = $22 AND coalesce($23, lease_taken_at) >= lease_taken_at THEN NULL ELSE lease_holder END \
          WHERE id = $24 AND revision = $25";
     let done = bind_grant(sqlx::query(sql), grant)
-        .bind(holder)
-        .bind(holder)
+        .bind(holder.as_deref())
+        .bind(*mark)
         .bind(&grant.id.0)
         .bind(grant.revision)
         .execute(connection)
