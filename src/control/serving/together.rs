@@ -157,6 +157,10 @@ async fn look(kept: &Kept, seen: &mut Seen) -> Result<(), StoreError> {
     // database that has taken the place of this one.
     let is_new = look.others.iter().any(|other| !seen.others.contains(&other.holder));
     if seen.mark > 0 && (is_new || look.mark < seen.mark) {
+        if look.mark < seen.mark {
+            // What this instance has told last is perhaps not in it.
+            kept.gates.tell_again();
+        }
         seen.mark = 0;
         look = kept.store.look_around(0).await?;
     }

@@ -1,17 +1,17 @@
 //! The rows of grants.
 
 use async_trait::async_trait;
-use sqlx::Row as _;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::dialect::{Backend, Driver, JSON_NAMES, Row, Writing};
-use super::rows::{
-    GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, names, seconds, time_of,
+use super::dialect::{
+    Backend, Driver, JSON_NAMES, LISTED, LOOK_AGAIN_FOR_NEWS, LOOK_AGAIN_FOR_UPKEEP, Writing,
 };
+use super::rows::{GRANT_COLUMNS, cure_column, grant, join_scopes, seconds, status};
 use super::trail::{commit_with, put_act};
 use crate::store::{
-    Act, Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, LONGEST_LOOK, NextLook, Right,
-    StoreError, Watch, fold,
+    Act, Grant, GrantKind, GrantStatus, GrantStore, Id, LONGEST_LOOK, NextLook, Right, StoreError, Watch,
+    fold,
 };
 
 /// No check is delayed longer than [`LONGEST_LOOK`]; a much later time was stored under a wrong clock.
@@ -149,15 +149,14 @@ impl GrantStore for Backend {
             return Ok(());
         }
         let sql = match watch {
-            Watch::Upkeep => "UPDATE grants SET upkeep_at = $1 WHERE id = $2 AND upkeep_at = $3",
-            Watch::News => "UPDATE grants SET news_at = $1 WHERE id = $2 AND news_at = $3",
+            Watch::Upkeep => LOOK_AGAIN_FOR_UPKEEP,
+            Watch::News => LOOK_AGAIN_FOR_NEWS,
         };
-        let mut transaction = self.write().await?;
-        for NextLook { grant, seen, at } in looks {
-            let at = at.unix_timestamp();
-            sqlx::query(sql).bind(at).bind(&grant.0).bind(seen).execute(&mut *transaction).await?;
-        }
-        Ok(transaction.commit().await?)
+        let look =
+            |look: &NextLook| json!({"id": look.grant.0, "seen": look.seen, "at": look.at.unix_timestamp()});
+        let looks: Value = looks.iter().map(look).collect();
+        sqlx::query(sql).bind(looks.to_string()).execute(&self.pool()?).await?;
+        Ok(())
     }
 
     async fn claim_telling(
@@ -185,14 +184,17 @@ impl GrantStore for Backend {
         told: Option<&str>,
         act: Option<&Act>,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE grants SET told = $1, telling_until = NULL WHERE id = $2";
+        let sql =
+            concat!("UPDATE grants SET told = $1, telling_until = NULL WHERE id IN (", LISTED!("$2"), ")");
+        let grants: Value = grants.iter().map(|grant| grant.0.as_str()).collect();
+        let query = sqlx::query(sql).bind(told).bind(grants.to_string());
+        let Some(act) = act else {
+            query.execute(&self.pool()?).await?;
+            return Ok(());
+        };
         let mut transaction = self.write().await?;
-        for grant in grants {
-            sqlx::query(sql).bind(told).bind(&grant.0).execute(&mut *transaction).await?;
-        }
-        if let Some(act) = act {
-            put_act(&mut transaction, act).await?;
-        }
+        query.execute(&mut *transaction).await?;
+        put_act(&mut transaction, act).await?;
         Ok(transaction.commit().await?)
     }
 }
@@ -279,27 +281,4 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
         .bind(seconds(grant.refreshed_at))
         .bind(seconds(grant.refresh_expires_at))
         .bind(seconds(grant.interrupted_at))
-}
-
-fn status(row: &Row) -> Result<GrantStatus, StoreError> {
-    let (id, state): (String, String) = (row.try_get("id")?, row.try_get("state")?);
-    Ok(GrantStatus {
-        state: GrantState::from_name(&state)
-            .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
-        id: Id(id),
-        kind: kind(row, "kind")?,
-        provider: row.try_get("provider")?,
-        owner: row.try_get("owner")?,
-        trouble: grant_trouble(row, "")?,
-        in_force: row.try_get("in_force")?,
-        access_expires_at: time_of(row, "access_expires_at")?,
-        renewed_at: time_of(row, "renewed_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        refresh_expires_at: time_of(row, "refresh_expires_at")?,
-        failed_at: time_of(row, "failed_at")?,
-        retry_at: time_of(row, "retry_at")?,
-        last_login_at: time_of(row, "last_login_at")?,
-        accounts: names(&row.try_get::<Option<String>, _>("names")?.unwrap_or_default()),
-        told: row.try_get("told")?,
-        look: row.try_get("look")?,
-    })
 }
