@@ -9,6 +9,7 @@ mod absence;
 mod account;
 mod api_token;
 mod changes;
+mod contact;
 mod contract;
 mod counts;
 mod dates;
@@ -16,6 +17,7 @@ mod devices;
 mod directory;
 mod grant;
 mod instances;
+mod lease_marks;
 mod limits;
 mod links;
 mod migrating;
@@ -40,8 +42,10 @@ pub use account::{
 };
 pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
 pub use changes::ChangeStore;
+pub use contact::{BEAT, Contact, DEAD_AFTER, FORGOTTEN_AFTER};
 pub use contract::{
-    AccountStore, AnswerStore, GrantStore, LeaseStore, LoginStore, SettingStore, Store, TrailStore,
+    AccountStore, AnswerStore, GrantStore, LeaseStore, Leased, LoginStore, SettingStore, Store, Takeover,
+    TrailStore,
 };
 pub use counts::{CountStore, GrantCount};
 #[cfg(test)]
@@ -51,6 +55,7 @@ pub use devices::{DEVICE_HOUR, DeviceMessages, DeviceStore};
 pub use directory::{DirectoryError, Lock, StateDirectory};
 pub use grant::{Grant, GrantKind, GrantState, GrantStatus, LONGEST_LOOK, NextLook, Right, Watch};
 pub use instances::{GateCount, Instance, InstanceAnswer, InstanceStore, Look, Owed, Question};
+pub use lease_marks::LeaseMarks;
 pub use limits::Limits;
 pub use links::{LinkStore, Linked, SignInLink};
 pub use postgres::{Postgres, PostgresSettings};

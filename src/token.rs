@@ -32,6 +32,7 @@ use std::sync::{Arc, OnceLock};
 
 use self::clients::{Clients, ProviderClient};
 use self::flight::{Flight, Wanted};
+use self::pause::pause_until;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use time::{Duration, OffsetDateTime};
@@ -42,17 +43,14 @@ use crate::clock::Clock;
 use crate::metrics::{Metrics, Outcome};
 use crate::oauth::{self, TokenError};
 use crate::secret::{Sealer, Secret};
-use crate::store::{Grant, GrantState, Id, Mailbox, Store};
+use crate::store::{Grant, GrantState, Id, Mailbox, Right, Store};
+use crate::text::one_line;
 
 /// Gmail and Exchange end a session when the token that it signed in with expires. So a login gets a token
 /// with at least half an hour left, or half its life if the token is short-lived.
 const SESSION_MARGIN: Duration = Duration::minutes(30);
 /// A token with less life left could expire before the provider checks it.
 const LAST_USE: Duration = Duration::seconds(5);
-/// The longest pause before the next request to a provider: a `Retry-After` is honoured up to a day.
-const LONGEST_PAUSE: Duration = Duration::hours(25);
-/// A failure that lies so far ahead was dated by a clock that differs from this machine's.
-const AHEAD: Duration = Duration::minutes(1);
 /// How long a login that has a valid but short token waits for a fresh one.
 const BETTER_TOKEN_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -189,7 +187,7 @@ impl Tokens {
             return outcome;
         }
         self.inner.may_ask(grant, self.inner.clock.now())?;
-        let wanted = self.inner.current(grant)?.map_or(Wanted::Fresh, Wanted::OtherThan);
+        let wanted = self.inner.current(grant)?.map_or(Wanted::Fresh, Wanted::NewerThan);
         self.inner.join(&grant.id, wanted).await
     }
 
@@ -223,6 +221,12 @@ impl Tokens {
     }
 }
 
+/// What tells the sealed token of a row from any other; empty if there is none.
+fn seal_of(grant: &Grant) -> &[u8] {
+    let sealed = grant.access_token.as_deref().unwrap_or_default();
+    sealed.get(..SEAL_LENGTH).unwrap_or(sealed)
+}
+
 /// The life that a token must have left for a new session. Never negative, although a row may claim that its
 /// token expired before it was issued.
 fn session_margin(grant: &Grant) -> Duration {
@@ -232,38 +236,35 @@ fn session_margin(grant: &Grant) -> Duration {
     lifetime.map_or(SESSION_MARGIN, |lifetime| half(lifetime).clamp(Duration::ZERO, SESSION_MARGIN))
 }
 
-/// When the provider may be asked again after the failure at `failed_at`, if `retry_at` is still ahead. A pause above
-/// [`LONGEST_PAUSE`], or after a failure that lies ahead, was written by a wrong clock, perhaps another machine's, and is
-/// ignored; it could last for decades.
-fn pause_until(
-    failed_at: Option<OffsetDateTime>,
-    retry_at: Option<OffsetDateTime>,
-    now: OffsetDateTime,
-) -> Option<OffsetDateTime> {
-    let is_ahead = failed_at.is_some_and(|failed_at| failed_at - now > AHEAD);
-    retry_at.filter(|retry_at| *retry_at > now && *retry_at - now <= LONGEST_PAUSE && !is_ahead)
-}
-
 impl Inner {
     /// The grant's newest access token, expired or not: from the cache, or opened from the row.
     fn current(&self, grant: &Grant) -> Result<Option<Arc<AccessToken>>, TokenFailure> {
-        let (Some(sealed), Some(expires_at)) = (&grant.access_token, grant.access_expires_at) else {
-            return Ok(None);
-        };
-        let seal = sealed.get(..SEAL_LENGTH).unwrap_or(sealed);
         if let Some(cached) = self.cache.get(&grant.id)
             && cached.token.revision == grant.revision
-            && cached.seal == seal
+            && cached.seal == seal_of(grant)
         {
             return Ok(Some(cached.token.clone()));
         }
-        let secret = self
-            .sealer
-            .open_text(&Grant::access_context(&grant.id), sealed)
-            .map_err(|error| TokenFailure::sealed(&error))?;
+        let (Some(sealed), Some(expires_at)) = (&grant.access_token, grant.access_expires_at) else {
+            return Ok(None);
+        };
+        let secret = match self.sealer.open_text(&Grant::access_context(&grant.id), sealed) {
+            Ok(secret) => secret,
+            // An application needs nothing sealed to ask for another token.
+            Err(error) if grant.right == Right::Application => {
+                tracing::warn!(owner = %one_line(&grant.owner), "the stored token cannot be opened, another one is asked for: {error}");
+                return Ok(None);
+            }
+            Err(error) => return Err(TokenFailure::sealed(&error)),
+        };
         let token = Arc::new(AccessToken { secret, expires_at, revision: grant.revision });
-        self.cache.insert(grant.id.clone(), Cached { seal: seal.to_owned(), token: token.clone() });
+        self.remember(grant, token.clone());
         Ok(Some(token))
+    }
+
+    /// Puts the token into the cache, until the row of `grant` changes.
+    fn remember(&self, grant: &Grant, token: Arc<AccessToken>) {
+        self.cache.insert(grant.id.clone(), Cached { seal: seal_of(grant).to_owned(), token });
     }
 
     /// Counts one request that began at `began`, and the `error` that it ended with.
@@ -300,18 +301,9 @@ impl Inner {
 mod tests {
     use proptest::prelude::*;
 
+    use super::pause::LONGEST_PAUSE;
     use super::*;
-    use crate::store::{Right, any_date};
-
-    #[test]
-    fn a_pause_that_another_clock_dated_delays_by_a_minute_at_most() {
-        let now = OffsetDateTime::now_utc();
-        let pause = |clock: Duration| pause_until(Some(now + clock), Some(now + clock + AHEAD), now);
-        assert_eq!(pause(Duration::ZERO), Some(now + AHEAD));
-        assert_eq!(pause(AHEAD), Some(now + AHEAD * 2));
-        assert_eq!(pause(Duration::minutes(8)), None, "not nine minutes");
-        assert_eq!(pause(Duration::minutes(-8)), None);
-    }
+    use crate::store::any_date;
 
     proptest! {
         #[test]

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::Accounts;
 use crate::protocol::Door;
-use crate::store::{Account, LoginNote, MailboxTrouble, SignInAs};
+use crate::store::{Account, LoginNote, MailboxTrouble, SignInAs, StoreError};
 use crate::trouble::Trouble;
 
 /// The pause between two writes of last logins, so that a login does not cost a write.
@@ -30,6 +30,17 @@ impl Notes {
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
         logins.retain(|other| other.password != note.password);
         logins.push(note);
+        drop(logins);
+        self.added.notify_one();
+    }
+
+    /// Notes that were not written, to be tried again; a later one of the same password stays.
+    fn put_back(&self, notes: Vec<LoginNote>) {
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let old =
+            notes.into_iter().filter(|note| !logins.iter().any(|later| later.password == note.password));
+        let old: Vec<_> = old.collect();
+        logins.splice(0..0, old);
         drop(logins);
         self.added.notify_one();
     }
@@ -115,7 +126,10 @@ impl Accounts {
             return;
         }
         if let Err(error) = self.store.note_logins(&notes).await {
-            tracing::warn!("the times of {} logins were not stored: {error}", notes.len());
+            tracing::warn!("the times of {} logins are not stored yet: {error}", notes.len());
+            if matches!(error, StoreError::Away(_)) {
+                self.notes.put_back(notes);
+            }
         }
     }
 }

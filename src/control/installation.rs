@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::links::{Base, Links};
 use crate::secret::{KeySource, Sealer, Secret};
 use crate::store::{
-    self, Actor, Grant, Id, LoginRecord, Mailbox, Place, PostgresSettings, SealedSetting, SealingLock,
-    StateDirectory, Store, StoreError, fold,
+    self, Actor, Grant, Id, Leased, LoginRecord, Mailbox, Place, PostgresSettings, SealedSetting,
+    SealingLock, StateDirectory, Store, StoreError, Takeover, fold,
 };
 use crate::token::Tokens;
 
@@ -172,9 +172,11 @@ impl Installation {
     pub(super) async fn lease(&self, grant: &Id, span: time::Duration) -> Result<Option<Grant>, Error> {
         loop {
             let now = time::OffsetDateTime::now_utc();
-            let taken = self.store.take_lease(grant, now, now.saturating_add(span)).await?;
+            // It asks no provider, so that a silent holder loses nothing.
+            let until = now.saturating_add(span);
+            let leased = self.store.take_lease(grant, now, until, Takeover::AtOnce).await?;
             let read = self.store.grant(grant).await?;
-            if taken || read.is_none() {
+            if leased == Leased::Taken || read.is_none() {
                 return Ok(read);
             }
             tokio::time::sleep(LEASE_PAUSE).await;

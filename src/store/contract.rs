@@ -137,10 +137,31 @@ pub trait GrantStore: Send + Sync {
     -> Result<(), StoreError>;
 }
 
+/// When a process takes over the lease of a holder that gives no sign of life. That holder may live, cut off from the store,
+/// and keep a rotated refresh token that it could not store yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// As soon as the holder counts as dead.
+    AtOnce,
+    /// Not before the access token in the row is over: until then waiting costs nothing.
+    OnceTokenEnds,
+}
+
+/// What became of a wish for a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leased {
+    /// This process has it.
+    Taken,
+    /// Another process has it, or there is no such grant.
+    Busy,
+    /// Its holder gives no sign of life, and the access token in the row lasts still ([`Takeover::OnceTokenEnds`]).
+    Silent,
+}
+
 /// The lease to refresh a grant, which one process has at a time.
 #[async_trait]
 pub trait LeaseStore: Send + Sync {
-    /// Takes the lease on `grant` for this process, which may hold it already; false if another process holds it.
+    /// Takes the lease on `grant` for this process, which may hold it already.
     /// The lease ends when its holder dies, if the processes can see each other, and at the latest at `until`. The
     /// lease of a holder that died marks the grant `interrupted_at`.
     async fn take_lease(
@@ -148,7 +169,8 @@ pub trait LeaseStore: Send + Sync {
         grant: &Id,
         now: OffsetDateTime,
         until: OffsetDateTime,
-    ) -> Result<bool, StoreError>;
+        takeover: Takeover,
+    ) -> Result<Leased, StoreError>;
 
     /// The name of this process as a lease holder, until it ends.
     async fn holder(&self) -> Result<String, StoreError>;

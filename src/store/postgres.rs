@@ -69,7 +69,7 @@ use self::news::News;
 use self::pool::{Pool, Writing};
 use self::pulse::Pulse;
 use super::migrating::{self, Statements};
-use super::{Judge, SealedSetting, StoreError};
+use super::{Id, Judge, SealedSetting, StoreError};
 use crate::secret::Secret;
 
 const MIGRATIONS: &[Statements] = &[(1, "initial", include_str!("postgres/migrations/0001_initial.sql"))];
@@ -207,17 +207,23 @@ impl Postgres {
     async fn any_holder_lives(&self) -> Result<bool, StoreError> {
         let sql =
             "SELECT EXISTS (SELECT 1 FROM holders WHERE seen > clock_timestamp() - $1 * interval '1 second')";
-        Ok(sqlx::query_scalar(sql).bind(holder::DEAD_AFTER).fetch_one(&self.pool()?).await?)
+        Ok(sqlx::query_scalar(sql).bind(super::DEAD_AFTER).fetch_one(&self.pool()?).await?)
     }
 
     fn shown_place(&self) -> String {
         format!("the database {}", self.shown)
     }
 
-    /// The name of this process as a lease holder, if it has taken a lease.
+    /// The name of this process as a lease holder, if it has taken a lease, and the mark of its lease on `grant`.
     #[allow(clippy::unnecessary_wraps, reason = "SQLite's file may be gone")]
-    fn known_holder(&self) -> Result<Option<String>, StoreError> {
-        Ok(self.holder.known())
+    fn known_lease(&self, grant: &Id) -> Result<(Option<String>, Option<i64>), StoreError> {
+        let mark = self.holder.marks(|marks| marks.of(grant));
+        Ok((self.holder.known().filter(|_| mark.is_some()), mark))
+    }
+
+    /// A write has released the lease on `grant`.
+    fn lease_ended(&self, grant: &Id) {
+        self.holder.marks(|marks| marks.ended(grant));
     }
 }
 

@@ -254,10 +254,14 @@ impl Sqlite {
         format!("the database {}", self.path.display())
     }
 
-    /// The name of this process as a lease holder, if it has taken a lease.
-    fn known_holder(&self) -> Result<Option<String>, StoreError> {
-        Ok(self.opened()?.holders.known())
+    /// The name of this process as a lease holder, if it has taken a lease. No statement comes late in a file, so that leases
+    /// need no mark.
+    fn known_lease(&self, _: &super::Id) -> Result<(Option<String>, Option<i64>), StoreError> {
+        Ok((self.opened()?.holders.known(), None))
     }
+
+    #[allow(clippy::unused_self, reason = "PostgreSQL's leases have marks")]
+    fn lease_ended(&self, _: &super::Id) {}
 
     async fn keep_others_from_sealing(&self) -> Result<SealingLock, StoreError> {
         let file = self.path.with_file_name(Lock::FILE);

@@ -110,6 +110,24 @@ impl TokenFailure {
         }
     }
 
+    /// The store answers, but too slowly for a refresh under its lease.
+    pub(super) fn store_slow() -> Self {
+        Self::Unavailable(Trouble::new(
+            CauseKind::Local,
+            "the store is too slow for a refresh".to_owned(),
+            Cure::wait("the proxy tries again, and nothing is lost".to_owned()),
+        ))
+    }
+
+    /// Another instance refreshes the grant, or did before it was cut off from the store.
+    pub(super) fn holder_silent() -> Self {
+        Self::Unavailable(Trouble::new(
+            CauseKind::Local,
+            "another instance that refreshes this authorisation does not reach the store".to_owned(),
+            Cure::wait("it is taken for dead once the access token ends, and nothing is lost".to_owned()),
+        ))
+    }
+
     pub(super) fn unknown_provider(provider: &str) -> Self {
         let before = format!("put [providers.{provider}] back, or run: ");
         let cure = Cure::authorize_with(before, " --provider NAME");

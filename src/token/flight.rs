@@ -25,6 +25,8 @@ pub(super) enum Wanted {
     Fresh,
     /// Another token than this one, which the provider refused.
     OtherThan(Arc<AccessToken>),
+    /// Another token than this one, because a person asked for it.
+    NewerThan(Arc<AccessToken>),
     /// A token that expires after this time: background renewal.
     EndingAfter(OffsetDateTime),
 }
@@ -34,7 +36,9 @@ impl Wanted {
     pub(super) fn is_met_by(&self, token: &AccessToken, margin: Duration, now: OffsetDateTime) -> bool {
         match self {
             Self::Fresh => token.expires_at - now > margin,
-            Self::OtherThan(refused) => token.secret != refused.secret && token.expires_at > now,
+            Self::OtherThan(refused) | Self::NewerThan(refused) => {
+                token.secret != refused.secret && token.expires_at > now
+            }
             Self::EndingAfter(time) => token.expires_at > *time && token.expires_at > now,
         }
     }
@@ -43,6 +47,7 @@ impl Wanted {
 impl Inner {
     /// Waits for the refresh of `grant` that is under way, or starts one.
     pub(super) async fn join(self: &Arc<Self>, grant: &Id, wanted: Wanted) -> Fetched {
+        let mut is_second = false;
         loop {
             let (flight, is_ours) = self.flight(grant, &wanted);
             let has_landed = flight.initialized();
@@ -54,8 +59,12 @@ impl Inner {
                 // A flight that began before the refusal brought the refused token again: try once more. A
                 // flight that this caller started is final, because a provider may return the same token
                 // again.
-                (Some(Ok(token)), Wanted::OtherThan(refused))
+                (Some(Ok(token)), Wanted::OtherThan(refused) | Wanted::NewerThan(refused))
                     if token.secret == refused.secret && !is_ours => {}
+                // It may have waited for a holder's lease that this caller may take.
+                (Some(Err(TokenFailure::Unavailable(_))), Wanted::OtherThan(_)) if !is_ours && !is_second => {
+                    is_second = true;
+                }
                 (Some(outcome), _) => return outcome,
             }
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::lease::{LONGEST_STORE_PAUSE, Lease};
+use super::lease::Lease;
 use super::{AccessToken, Fetched, Inner, TokenFailure};
 use crate::oauth;
 use crate::secret::{SealError, Sealer, Secret};
@@ -19,13 +19,20 @@ use crate::store::{Grant, Id, Right, StoreError};
 use crate::text::{one_line, utc};
 use crate::trouble::{CauseKind, Cure, Trouble};
 
+/// The longest pause between two tries to write. While the store is away another instance may take this one for dead, and
+/// would ask with the spent token soon after the store is back.
+const LONGEST_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+const SHORTEST_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Stores the provider's tokens, then returns the access token.
 pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::GrantedTokens) -> Fetched {
     let inner = lease.inner;
     let spent = Spent::of(&inner.sealer, &grant);
     let mut epoch = lease.epoch;
-    let mut sealed = seal_for(inner, &grant, &tokens).await?;
-    let mut pause = std::time::Duration::from_millis(100);
+    let Some(mut sealed) = seal_for(inner, &grant, &tokens).await? else {
+        return Ok(remember(lease, &grant, tokens).await);
+    };
+    let mut tries = 0;
     let mut overtaken = None;
     loop {
         apply(&mut grant, &tokens, &sealed, inner.clock.now());
@@ -53,7 +60,10 @@ pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::Gra
                     // will name that cause.
                     overtaken = newer.interrupted_at;
                     grant = *newer;
-                    sealed = seal_for(inner, &grant, &tokens).await?;
+                    match seal_for(inner, &grant, &tokens).await? {
+                        Some(again) => sealed = again,
+                        None => return Ok(remember(lease, &grant, tokens).await),
+                    }
                     continue;
                 }
                 // A person authorised or revoked the grant meanwhile: keep that row, drop these tokens.
@@ -67,8 +77,18 @@ pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::Gra
             },
             Err(error) => NotKept::Store(error),
         };
-        wait(&grant, &error, &mut pause).await;
+        wait(&grant, &error, &mut tries).await;
     }
+}
+
+/// Keeps an application's token in memory alone: what this machine would seal, others could not open. Another one is asked
+/// for when it ends.
+async fn remember(lease: &Lease<'_>, grant: &Grant, tokens: oauth::GrantedTokens) -> Arc<AccessToken> {
+    let (secret, expires_at, revision) = (tokens.access_token, tokens.expires_at, grant.revision);
+    let token = Arc::new(AccessToken { secret, expires_at, revision });
+    lease.inner.remember(grant, token.clone());
+    lease.release().await;
+    token
 }
 
 /// The right that the request used: a person's refresh token, or an application's key.
@@ -145,13 +165,16 @@ fn is_same(sealer: &Sealer, newer: &Grant, spent: &Spent) -> Result<bool, SealEr
 
 /// Waits before the next write. The disk is full or read-only, or the row does not open, so only this process's memory
 /// holds the tokens.
-async fn wait(grant: &Grant, error: &NotKept, pause: &mut std::time::Duration) {
-    tracing::error!(
-        owner = %one_line(&grant.owner),
-        "a refreshed token cannot be written and is kept in memory; do not stop the proxy before the store can be written: {error}"
-    );
-    tokio::time::sleep(*pause).await;
-    *pause = pause.saturating_mul(2).min(LONGEST_STORE_PAUSE);
+async fn wait(grant: &Grant, error: &NotKept, tries: &mut u32) {
+    *tries = tries.saturating_add(1);
+    // Said ever more rarely: the tries go on each second.
+    if tries.is_power_of_two() {
+        tracing::error!(
+            owner = %one_line(&grant.owner),
+            "a refreshed token cannot be written and is kept in memory; do not stop the proxy before the store can be written: {error}"
+        );
+    }
+    tokio::time::sleep(SHORTEST_PAUSE.saturating_mul(*tries).min(LONGEST_PAUSE)).await;
 }
 
 struct SealedTokens {
@@ -159,30 +182,47 @@ struct SealedTokens {
     refresh: Option<Vec<u8>>,
 }
 
-/// Seals the tokens for the row `grant`. A person's row was opened under the lease, so the key that sealed it is the
-/// key in force. An application's row may hold nothing sealed, so there the store is asked for the key in force.
+/// Seals the tokens for the row `grant`; `None` if the key in force is not on this machine. A person's row was opened
+/// under the lease, so the key that sealed it is the key in force. An application's row may hold nothing sealed, so
+/// there the store is asked for the key in force.
 async fn seal_for(
     inner: &Inner,
     grant: &Grant,
     tokens: &oauth::GrantedTokens,
-) -> Result<SealedTokens, TokenFailure> {
-    if grant.right == Right::Application
-        && let Ok(settings) = inner.store.sealed_settings().await
-        && let Some(key) = settings.iter().filter_map(|setting| Sealer::key_of(&setting.value)).max()
-    {
-        inner.sealer.seal_with(key);
+) -> Result<Option<SealedTokens>, TokenFailure> {
+    if grant.right == Right::Application && !has_key_in_force(inner).await {
+        tracing::error!(
+            owner = %one_line(&grant.owner),
+            "an application's token is kept in memory: the store is sealed with a newer key than this machine has; copy the key file of another instance to this machine"
+        );
+        return Ok(None);
     }
     let seal = |context: String, secret: &Secret| {
         inner.sealer.seal(&context, secret.expose().as_bytes()).map_err(|error| TokenFailure::sealed(&error))
     };
-    Ok(SealedTokens {
+    Ok(Some(SealedTokens {
         access: seal(Grant::access_context(&grant.id), &tokens.access_token)?,
         refresh: tokens
             .refresh_token
             .as_ref()
             .map(|token| seal(Grant::refresh_context(&grant.id), token))
             .transpose()?,
-    })
+    }))
+}
+
+/// Learns the key that the store's settings are sealed with; false if it is not on this machine.
+async fn has_key_in_force(inner: &Inner) -> bool {
+    let Ok(settings) = inner.store.sealed_settings().await else { return true };
+    let keys = settings.iter().filter_map(|setting| Sealer::key_of(&setting.value));
+    let Some(key) = keys.max() else { return true };
+    inner.sealer.seal_with(key);
+    let is_here = || inner.sealer.key_ids().contains(&key);
+    if !is_here()
+        && let Err(error) = inner.sealer.reload()
+    {
+        tracing::warn!("the keys cannot be read again: {error}");
+    }
+    is_here()
 }
 
 /// Writes the tokens into the grant's row. Losing a mail scope that the grant had is recorded as trouble; a

@@ -11,18 +11,16 @@ use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 
 use super::Inner;
-use crate::store::{Id, StoreError};
+use crate::store::{Id, Leased, StoreError, Takeover};
 
 /// How long to wait for a lease whose holder is alive: a holder that was suspended, or whose disk is full,
-/// may have a rotated refresh token in memory. The lease of a dead process is taken over at once.
+/// may have a rotated refresh token in memory. The lease of a dead process is taken over, once the row's access token is over.
 const LEASE: Duration = Duration::hours(1);
-/// A lease older than this may belong to another process by the time the provider is asked: the last sign of life is up
-/// to 10 s older than the lease, a connection to the provider takes up to 10 s, and after 30 s without a sign the
-/// process counts as dead.
-const SURE_FOR: Duration = Duration::seconds(8);
-/// The longest pause between two tries while the store cannot be written.
-pub(super) const LONGEST_STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
-
+/// A lease older than this may belong to another process by the time the provider is asked: the taking of it was a sign
+/// of life, and a process without a sign counts as dead after 30 s. Of these a connection to the provider takes up to
+/// 10 s, and 5 s are left for clocks that differ. A slow database takes some seconds for each of the two statements that
+/// come between.
+const SURE_FOR: Duration = Duration::seconds(15);
 /// The longest pause between two tries to give a lease back: the grant's logins at this process fail meanwhile.
 const LONGEST_RELEASE_PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -46,13 +44,14 @@ impl<'a> Lease<'a> {
         Self { inner, id, epoch: inner.store.epoch(), began, now, held }
     }
 
-    /// Takes the lease; false if another process has it.
-    pub(super) async fn take(&self) -> Result<bool, StoreError> {
+    /// Takes the lease, if no other process has it.
+    pub(super) async fn take(&self, takeover: Takeover) -> Result<Leased, StoreError> {
         // If no answer comes, the lease may be taken nevertheless.
         self.held.store(true, Ordering::Relaxed);
-        let taken = self.inner.store.take_lease(self.id, self.now, self.now.saturating_add(LEASE)).await?;
-        self.held.store(taken, Ordering::Relaxed);
-        Ok(taken)
+        let until = self.now.saturating_add(LEASE);
+        let leased = self.inner.store.take_lease(self.id, self.now, until, takeover).await?;
+        self.held.store(leased == Leased::Taken, Ordering::Relaxed);
+        Ok(leased)
     }
 
     /// Whether another process may have the lease by now.

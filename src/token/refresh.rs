@@ -14,11 +14,13 @@ use super::pause::after_failures;
 use super::{AccessToken, Fetched, Inner, TokenFailure, Wanted, session_margin};
 use crate::oauth::{self, TokenError};
 use crate::secret::Secret;
-use crate::store::{Grant, GrantState, Id, Right};
+use crate::store::{Grant, GrantState, Id, Leased, Right, Takeover};
 use crate::text::{one_line, utc};
 
 /// How often the row is read while another process refreshes the grant.
 const LEASE_POLL: std::time::Duration = std::time::Duration::from_millis(100);
+/// How often a lease is taken again that was too old when the row had been read, because the store is slow.
+const TURNS: u32 = 3;
 /// The pause before a refused grant is tried again. It is tried at all because the provider may have erred.
 const REFUSED_GRANT_PAUSE: Duration = Duration::hours(1);
 /// The pause before a misconfigured client is tried again, unless the configuration is loaded again.
@@ -28,6 +30,7 @@ const MISCONFIGURED_PAUSE: Duration = Duration::minutes(5);
 /// request to the provider. `held` is true afterwards if this process may still have the lease, because the store did not
 /// answer; then [`super::lease::give_back`] has to follow.
 pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &AtomicBool) -> Fetched {
+    let mut turns = 0u32;
     loop {
         let grant = match look(inner, id, wanted).await? {
             Seen::Met(token) => return Ok(token),
@@ -42,17 +45,26 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
         let pass =
             endpoint.enter().await.map_err(|wait| TokenFailure::endpoint_paused(&endpoint.title, wait))?;
         let lease = Lease::of(inner, id, held);
-        if !lease.take().await.map_err(|error| TokenFailure::store(&error))? {
-            drop(pass);
-            tokio::time::sleep(LEASE_POLL).await;
-            continue;
+        match lease.take(takeover(&grant, wanted)).await.map_err(|error| TokenFailure::store(&error))? {
+            Leased::Taken => {}
+            Leased::Busy => {
+                drop(pass);
+                tokio::time::sleep(LEASE_POLL).await;
+                continue;
+            }
+            Leased::Silent => return Err(TokenFailure::holder_silent()),
         }
         // Before this process got the lease, another one may have stored the token or recorded a failure.
         let grant = match look(inner, id, wanted).await {
             // A consent frees the lease. Another process may have taken the lease since, to spend the refresh token
             // that this process has just read.
             Ok(Seen::Lacking(newer)) if newer.revision != grant.revision || lease.is_old() => {
+                turns = turns.saturating_add(u32::from(lease.is_old()));
                 lease.release().await;
+                // Each turn occupies a place at the token endpoint.
+                if turns == TURNS {
+                    return Err(TokenFailure::store_slow());
+                }
                 continue;
             }
             Ok(Seen::Lacking(grant)) => *grant,
@@ -79,6 +91,18 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
             Ok(tokens) => keep(&lease, grant, tokens).await,
             Err(error) => Err(note(&lease, grant, &error).await),
         };
+    }
+}
+
+/// Whether the lease of a silent holder is taken although the row's access token lasts. That holder may have the refresh token
+/// that replaces the one in the row, and a provider that rotates strictly ends a grant whose spent token comes again.
+fn takeover(grant: &Grant, wanted: &Wanted) -> Takeover {
+    match (&grant.right, wanted) {
+        // Nothing rotates.
+        (Right::Application, _) => Takeover::AtOnce,
+        // The access token is worth nothing.
+        (_, Wanted::OtherThan(_)) => Takeover::AtOnce,
+        (_, Wanted::Fresh | Wanted::NewerThan(_) | Wanted::EndingAfter(_)) => Takeover::OnceTokenEnds,
     }
 }
 

@@ -15,7 +15,8 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::clients::Clients;
-use super::{Inner, SESSION_MARGIN, Wanted, pause_until};
+use super::pause::pause_until;
+use super::{Inner, SESSION_MARGIN, Wanted};
 use crate::store::{
     GrantKind, GrantState, GrantStatus, Id, LONGEST_LOOK, NextLook, StoreError, Watch, is_of_domain,
 };

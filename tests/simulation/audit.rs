@@ -7,9 +7,12 @@ use imap_oauth_proxy::store::{Grant, GrantState, Id};
 use time::{Duration, OffsetDateTime};
 use tokio::time::Instant;
 
-use crate::database::DEAD_AFTER;
+use crate::instance::SEALER;
 use crate::world::World;
 
+/// No process takes the lease of a process that gave a sign of life so lately: half a minute, less some seconds for clocks that
+/// are set.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(20);
 /// The longest pause that a row may ask for: `LONGEST_PAUSE` of `token.rs`.
 const LONGEST_PAUSE: Duration = Duration::hours(25);
 
@@ -21,10 +24,13 @@ pub(crate) struct Holding {
 }
 
 /// A lease that went over to another process, because its holder was dead.
-struct TakenOver {
+pub(crate) struct TakenOver {
     grant: Id,
     from: String,
     at: Instant,
+    pub(crate) now: OffsetDateTime,
+    /// The access token in the row, unless it was over by the clock of the database.
+    pub(crate) living: Option<String>,
 }
 
 /// When a grant was revoked.
@@ -36,7 +42,8 @@ pub(crate) struct Revoked {
 pub(crate) struct Audit {
     world: Arc<World>,
     leases: BTreeMap<Id, Holding>,
-    seen: BTreeMap<String, OffsetDateTime>,
+    /// By no clock that jumps.
+    seen: BTreeMap<String, Instant>,
     taken_over: Vec<TakenOver>,
     revoked: BTreeMap<Id, Revoked>,
 }
@@ -52,15 +59,16 @@ impl Audit {
         }
     }
 
-    pub(crate) fn beat(&mut self, name: &str, now: OffsetDateTime) {
-        self.seen.insert(name.to_owned(), now);
+    pub(crate) fn beat(&mut self, name: &str) {
+        self.seen.insert(name.to_owned(), Instant::now());
     }
 
     /// A lease is taken. Its previous holder must have released it, be dead, or have kept it past its end.
-    pub(crate) fn takes(&mut self, grant: &Id, new: Holding, now: OffsetDateTime) {
+    pub(crate) fn takes(&mut self, row: &Grant, new: Holding, now: OffsetDateTime) {
+        let grant = &row.id;
         if let Some(old) = self.leases.get(grant).filter(|old| old.holder != new.holder) {
-            let silent = self.seen.get(&old.holder).map(|seen| now - *seen);
-            let is_dead = silent.is_none_or(|silent| silent >= Duration::seconds(DEAD_AFTER));
+            let silent = self.seen.get(&old.holder).map(Instant::elapsed);
+            let is_dead = silent.is_none_or(|silent| silent >= SILENT);
             let is_over = old.until <= now.unix_timestamp();
             if !is_dead && !is_over {
                 let (new, old) = (&new.holder, &old.holder);
@@ -69,7 +77,13 @@ impl Audit {
             self.world.log(format_args!("{} takes over the lease on {grant} of {}", new.holder, old.holder));
             self.world.count("leases taken over");
             let from = old.holder.clone();
-            self.taken_over.push(TakenOver { grant: grant.clone(), from, at: Instant::now() });
+            let ends = row.access_expires_at.filter(|ends| *ends > now + Duration::MINUTE);
+            let living = ends.and(row.access_token.as_ref()).map(|sealed| {
+                let context = Grant::access_context(grant);
+                SEALER.open_text(&context, sealed).unwrap().expose().to_owned()
+            });
+            let (at, now) = (Instant::now(), self.world.now());
+            self.taken_over.push(TakenOver { grant: grant.clone(), from, at, now, living });
         }
         self.world.log(format_args!("{} has the lease on {grant}", new.holder));
         self.leases.insert(grant.clone(), new);
@@ -81,10 +95,15 @@ impl Audit {
         }
     }
 
-    /// Whether the lease of `holder` on `grant` went to another process since then.
-    pub(crate) fn was_taken_over(&self, grant: &Id, holder: &str, since: Instant) -> bool {
-        let mut taken = self.taken_over.iter();
-        taken.any(|taken| taken.grant == *grant && taken.from == holder && taken.at >= since)
+    /// How the lease of `holder` on `grant` went to another process since then.
+    pub(crate) fn taken_over(
+        &self,
+        grant: &Id,
+        holder: &str,
+        since: Instant,
+    ) -> impl Iterator<Item = &TakenOver> {
+        let taken = self.taken_over.iter();
+        taken.filter(move |taken| taken.grant == *grant && taken.from == holder && taken.at >= since)
     }
 
     /// Whether `holder` has the lease on `grant`.

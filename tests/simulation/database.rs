@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imap_oauth_proxy::store::{
-    Account, Folded, Grant, GrantStatus, Id, LoginRecord, NextLook, Right, StoreError, fold,
+    Account, DEAD_AFTER, Folded, Grant, GrantStatus, Id, Leased, LoginRecord, NextLook, Right, StoreError,
+    Takeover, fold,
 };
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -21,8 +22,6 @@ use crate::process::Process;
 use crate::provider::RefreshToken;
 use crate::world::World;
 
-/// A holder without a sign of life for this many seconds is dead: `store/postgres/holder.rs`.
-pub(crate) const DEAD_AFTER: i64 = 30;
 /// As in `store/sql/grants.rs`.
 const TOO_LATE: time::Duration = time::Duration::days(2);
 
@@ -44,6 +43,21 @@ enum Mode {
     Standby(Instant),
 }
 
+/// What `take_lease` binds.
+pub(crate) struct Asked {
+    pub(crate) name: String,
+    pub(crate) grant: Id,
+    pub(crate) mark: i64,
+    /// For how many seconds.
+    pub(crate) span: i64,
+    pub(crate) takeover: Takeover,
+    pub(crate) dead_after: i64,
+    pub(crate) is_in_contact: bool,
+    pub(crate) take_until: i64,
+    /// For the fault that judges by the clock of the instance.
+    pub(crate) own_now: OffsetDateTime,
+}
+
 pub(crate) struct Database {
     world: Arc<World>,
     pub(crate) rows: BTreeMap<Id, Row>,
@@ -53,6 +67,8 @@ pub(crate) struct Database {
     mode: Mode,
     /// How far the server's clock is off.
     off: time::Duration,
+    /// How often it was set. What lies in a socket then is lost with the server: it goes by one clock from its begin to its end.
+    pub(crate) clocks: u64,
     /// The counter of `due_at_once`.
     due: i64,
     pub(crate) audit: Audit,
@@ -67,6 +83,7 @@ impl Database {
             seen: BTreeMap::new(),
             mode: Mode::Up,
             off: time::Duration::ZERO,
+            clocks: 0,
             due: 0,
             audit: Audit::new(world),
         }
@@ -103,7 +120,7 @@ impl Database {
         self.world
             .log(format_args!("the database is a standby for {} ms, its clock {off} off", time.as_millis()));
         self.world.count("failovers");
-        (self.mode, self.off) = (Mode::Standby(Instant::now() + time), off);
+        (self.mode, self.off, self.clocks) = (Mode::Standby(Instant::now() + time), off, self.clocks + 1);
     }
 
     /// Whether `process` reaches the server, and whether the server takes writes if `writes`.
@@ -119,63 +136,93 @@ impl Database {
         }
     }
 
-    pub(crate) fn beat(&mut self, name: &str) {
+    /// Whether the server takes the writes that come to it.
+    pub(crate) fn is_up(&self) -> bool {
+        let now = Instant::now();
+        match self.mode {
+            Mode::Up => true,
+            Mode::Away(until) | Mode::Standby(until) => now >= until || self.world.is_calm(),
+        }
+    }
+
+    /// The server's clock is set.
+    pub(crate) fn jumps(&mut self, by: time::Duration) {
+        (self.off, self.clocks) = (self.off + by, self.clocks + 1);
+        self.world.log(format_args!("the clock of the database is {} off", self.off));
+        self.world.count("clock jumps of the database");
+    }
+
+    /// A sign of life; returns when it was taken, in microseconds.
+    pub(crate) fn beat(&mut self, name: &str) -> i64 {
         let now = self.now();
         self.seen.insert(name.to_owned(), now);
-        self.audit.beat(name, now);
+        self.audit.beat(name);
+        i64::try_from(now.unix_timestamp_nanos() / 1_000).unwrap()
     }
 
     fn is_alive(&self, holder: &str, now: OffsetDateTime, dead_after: i64) -> bool {
         self.seen.get(holder).is_some_and(|seen| *seen > now - time::Duration::seconds(dead_after))
     }
 
-    /// The statement of `store/postgres/leases.rs`; `dead_after` is its parameter.
-    pub(crate) fn take_lease(
-        &mut self,
-        process: &Process,
-        grant: &Id,
-        (own_now, own_until): (OffsetDateTime, OffsetDateTime),
-        dead_after: i64,
-    ) -> bool {
-        let (name, world) = (&process.name, self.world.clone());
-        let now = if world.has(Fault::LeaseByOwnClock) { own_now } else { self.now() };
+    /// The statement of `store/postgres/leases.rs`, with the time of its sign of life; `None` if it comes too late.
+    pub(crate) fn take_lease(&mut self, asked: &Asked) -> Option<(i64, Leased)> {
+        let (name, world) = (&asked.name, self.world.clone());
+        if !world.has(Fault::LateStatements)
+            && self.now().unix_timestamp_nanos() / 1_000 >= i128::from(asked.take_until)
+        {
+            return None;
+        }
+        let seen = self.beat(name);
+        let now = if world.has(Fault::LeaseByOwnClock) { asked.own_now } else { self.now() };
         let dead_after = match world.fault {
             Some(Fault::LeaseEndsEarly) => 2,
             Some(Fault::LeaseForEver) => i64::from(i32::MAX),
-            _ => dead_after,
+            Some(Fault::DeathIsBelieved) => DEAD_AFTER,
+            _ => asked.dead_after,
         };
-        let Some(row) = self.rows.get(grant) else { return false };
+        let Some(row) = self.rows.get(&asked.grant) else { return Some((seen, Leased::Busy)) };
         let is_over = row.until.is_none_or(|until| until <= now.unix_timestamp());
-        let is_free = match row.holder.as_deref() {
-            None => true,
-            Some(holder) => holder == name || is_over || !self.is_alive(holder, now, dead_after),
-        };
+        let token_ends = row.grant.access_expires_at.is_none_or(|ends| ends <= now + time::Duration::MINUTE);
+        let waits =
+            asked.takeover == Takeover::OnceTokenEnds && !token_ends && !world.has(Fault::TakesOverAtOnce);
+        let is_free = row.holder.as_ref().is_none_or(|holder| {
+            let is_dead = || !self.is_alive(holder, now, dead_after);
+            holder == name || (!waits && ((is_over && asked.is_in_contact) || is_dead()))
+        });
         if !is_free {
-            return false;
+            let looks_dead =
+                row.holder.as_ref().is_some_and(|holder| !self.is_alive(holder, now, DEAD_AFTER));
+            let is_silent = waits && (looks_dead || is_over);
+            if is_silent {
+                world.count("leases left to a silent holder");
+            }
+            return Some((seen, if is_silent { Leased::Silent } else { Leased::Busy }));
         }
-        let until = now.unix_timestamp() + (own_until - own_now).whole_seconds();
+        let until = now.unix_timestamp() + asked.span;
         let holding = Holding { holder: name.clone(), until };
         let at = self.now();
-        self.audit.takes(grant, holding, at);
-        let Some(row) = self.rows.get_mut(grant) else { return false };
+        self.audit.takes(&row.grant, holding, at);
+        let Some(row) = self.rows.get_mut(&asked.grant) else { return Some((seen, Leased::Busy)) };
         if row.holder.as_ref().is_some_and(|holder| holder != name) {
             row.grant.interrupted_at = row.taken_at.and_then(at_second);
         }
-        (row.holder, row.until) = (Some(name.clone()), Some(until));
-        row.taken_at = Some(own_now.unix_timestamp());
-        true
+        (row.holder, row.until, row.taken_at) = (Some(name.clone()), Some(until), Some(asked.mark));
+        Some((seen, Leased::Taken))
     }
 
-    pub(crate) fn release_lease(&mut self, grant: &Id, name: Option<&str>) {
+    /// Frees a lease that was taken up to the mark.
+    pub(crate) fn release_lease(&mut self, grant: &Id, name: &str, mark: i64) {
+        let any = self.world.has(Fault::LateStatements);
         let Some(row) = self.rows.get_mut(grant) else { return };
-        if name.is_some() && row.holder.as_deref() == name {
+        if row.holder.as_deref() == Some(name) && row.taken_at.is_none_or(|taken_at| any || taken_at <= mark)
+        {
             (row.holder, row.until) = (None, None);
             self.audit.released(grant);
         }
     }
 
     /// `update_grant`, and `end_grant` with its revocation.
-    pub(crate) fn write(&mut self, grant: &Grant, name: Option<&str>) -> Result<i64, StoreError> {
+    pub(crate) fn write(&mut self, grant: &Grant, lease: Option<&(String, i64)>) -> Result<i64, StoreError> {
         let compares = !self.world.has(Fault::WriteWithoutRevision);
         let due = self.due_at_once();
         let Some(row) = self.rows.get_mut(&grant.id) else { return Err(StoreError::Conflict) };
@@ -185,12 +232,16 @@ impl Database {
         }
         self.audit.writes(&row.grant, grant);
         let revision = row.grant.revision + 1;
-        let is_holder = name.is_some() && row.holder.as_deref() == name;
+        let is_holder = lease.is_some_and(|(name, mark)| {
+            row.holder.as_ref() == Some(name) && row.taken_at.is_none_or(|taken_at| taken_at <= *mark)
+        });
         let before = row.grant.interrupted_at.filter(|_| !is_holder);
         row.grant = Grant { revision, ..in_seconds(grant) };
         row.grant.interrupted_at = row.grant.interrupted_at.or(before);
         row.upkeep_at = due;
-        self.release_lease(&grant.id, name);
+        if let Some((name, mark)) = lease {
+            self.release_lease(&grant.id, name, *mark);
+        }
         Ok(revision)
     }
 

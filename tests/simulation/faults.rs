@@ -5,6 +5,12 @@
 pub(crate) enum Fault {
     /// A holder counts as dead after two seconds.
     LeaseEndsEarly,
+    /// The lease of a silent holder is taken although the row's access token lasts.
+    TakesOverAtOnce,
+    /// A death is believed at once after an outage.
+    DeathIsBelieved,
+    /// A statement that was given up takes or frees a lease when it comes late.
+    LateStatements,
     /// A lease is judged by the clock of the instance that wants it.
     LeaseByOwnClock,
     /// An instance goes on as if it still had a lease that it has lost.
@@ -22,8 +28,11 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 8] = [
+    /// Those that a storm finds; a story finds the other one.
+    pub(crate) const ALL: [Self; 10] = [
         Self::LeaseEndsEarly,
+        Self::DeathIsBelieved,
+        Self::LateStatements,
         Self::LeaseByOwnClock,
         Self::HolderGoesOn,
         Self::WriteWithoutRevision,
@@ -36,7 +45,12 @@ impl Fault {
     /// The text with which the simulation reports the fault: the damage where it shows, else the fault itself.
     pub(crate) fn harm(self) -> &'static str {
         match self {
-            Self::LeaseEndsEarly | Self::LeaseByOwnClock | Self::HolderGoesOn => " asks with ",
+            Self::LeaseEndsEarly
+            | Self::TakesOverAtOnce
+            | Self::DeathIsBelieved
+            | Self::LateStatements
+            | Self::LeaseByOwnClock
+            | Self::HolderGoesOn => " asks with ",
             Self::WriteWithoutRevision => "went over revision",
             Self::AnswerDropped => "after it had the answer of",
             Self::StaleReader => "after its revocation",

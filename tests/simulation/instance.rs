@@ -136,7 +136,11 @@ impl Instance {
     /// of the revocation.
     fn may_have(&self, account: &str, revoked: Option<Instant>, began: Instant, is_recalled: bool) {
         let audit_says = self.database.lock().unwrap().audit.revoked(&grant_of(account));
-        let (Some(at), Some(_)) = (revoked, audit_says) else { return };
+        let (Some(at), Some(now)) = (revoked, audit_says) else { return };
+        // A consent came between two revocations.
+        if now.at != at {
+            return;
+        }
         let world = &self.process.world;
         let known_after = if is_recalled { Duration::from_secs(world.knobs.stale) } else { Duration::ZERO };
         let since = began.duration_since(at);
@@ -221,6 +225,12 @@ impl Exchange for Line {
             world.count("lost answers of the provider");
         }
         self.provider.lock().unwrap().answered(number, answer.is_some());
+        if answer.is_some() && world.strikes(world.knobs.cut_at_answer) {
+            match world.of(0..=1) {
+                0 => process.cut_off(world.millis(20_000..=90_000)),
+                _ => self.provider.lock().unwrap().database_goes_away(world.millis(20_000..=60_000)),
+            }
+        }
         process.turn("answered").await;
         answer
     }

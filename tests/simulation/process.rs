@@ -25,6 +25,8 @@ pub(crate) struct Process {
 
 struct State {
     dead: Option<Instant>,
+    /// Whether it ended when it had nothing left to do.
+    ended: bool,
     paused_until: Instant,
     /// The process does not reach the database before this time.
     cut_until: Instant,
@@ -36,7 +38,8 @@ struct State {
 impl Process {
     pub(crate) fn new(world: &Arc<World>, name: String, off: time::Duration) -> Arc<Self> {
         let now = Instant::now();
-        let state = State { dead: None, paused_until: now, cut_until: now, off, tasks: Vec::new() };
+        let state =
+            State { dead: None, ended: false, paused_until: now, cut_until: now, off, tasks: Vec::new() };
         Arc::new(Self { world: world.clone(), name, state: Mutex::new(state), died: Notify::new() })
     }
 
@@ -89,6 +92,18 @@ impl Process {
         self.world.count("crashes");
         tasks.iter().for_each(AbortHandle::abort);
         self.died.notify_one();
+    }
+
+    /// It ends orderly, with no refresh under way.
+    pub(crate) fn end(&self) {
+        self.with(|state| state.ended |= state.dead.is_none());
+        self.crash("its end");
+        self.world.count("orderly ends");
+    }
+
+    /// Whether it died in the middle of something.
+    pub(crate) fn has_crashed(&self) -> bool {
+        self.with(|state| state.dead.is_some() && !state.ended)
     }
 
     pub(crate) async fn died(&self) {

@@ -14,6 +14,7 @@ use imap_oauth_proxy::store::Id;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use crate::audit::TakenOver;
 use crate::database::Database;
 use crate::knobs::Rotation;
 use crate::process::Process;
@@ -63,7 +64,7 @@ struct AccessToken {
     turn: u64,
     account: String,
     ends: OffsetDateTime,
-    is_revoked: bool,
+    revoked: Option<OffsetDateTime>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,10 +110,20 @@ impl Provider {
         RefreshToken { account: account.to_owned(), consent: self.consents.len() - 1, turn: 0 }
     }
 
+    /// The access token that the newest consent brings, with so many seconds left.
+    pub(crate) fn access_of_consent(&mut self, account: &str, left: u64) -> String {
+        let consent = self.consents.len() - 1;
+        let access = format!("t.{account}.{consent}.{}", self.access.len());
+        let ends = self.world.now() + time::Duration::seconds(left.try_into().unwrap());
+        let account = account.to_owned();
+        self.access.insert(access.clone(), AccessToken { consent, turn: 0, account, ends, revoked: None });
+        access
+    }
+
     pub(crate) fn end(&mut self, consent: usize, why: &'static str) {
         self.consents[consent].ended.get_or_insert(why);
         for token in self.access.values_mut().filter(|token| token.consent == consent) {
-            token.is_revoked = true;
+            token.revoked.get_or_insert(self.world.now());
         }
     }
 
@@ -127,13 +138,30 @@ impl Provider {
         self.out_until = Instant::now() + time;
     }
 
+    pub(crate) fn database_goes_away(&self, time: Duration) {
+        self.database.lock().unwrap().goes_away(time);
+    }
+
     pub(crate) fn revoke_access(&mut self) {
         self.world.log(format_args!("the provider revokes all access tokens"));
-        self.access.values_mut().for_each(|token| token.is_revoked = true);
+        let now = self.world.now();
+        for token in self.access.values_mut() {
+            token.revoked.get_or_insert(now);
+        }
     }
 
     pub(crate) fn was_asked(&self) -> bool {
         !self.uses.is_empty()
+    }
+
+    /// How many requests were answered.
+    pub(crate) fn answers(&self) -> usize {
+        self.uses.iter().filter(|use_| use_.fate == Fate::Answered).count()
+    }
+
+    /// The refresh token that the consent of `token` has by now.
+    pub(crate) fn newest(&self, token: &RefreshToken) -> RefreshToken {
+        RefreshToken { turn: self.consents[token.consent].turn, ..token.clone() }
     }
 
     /// A request leaves `process`.
@@ -171,13 +199,20 @@ impl Provider {
         if before.fate == Fate::Lost {
             return Some(ANSWER_LOST);
         }
-        if before.by.is_dead() {
+        if before.by.has_crashed() {
             return Some("the process died");
         }
         // An outage of the whole database is no such reason.
         let is_away = before.by.was_away_after(before.sent);
-        (is_away && audit.was_taken_over(&grant, &before.by.name, before.sent))
-            .then_some("the process was taken for dead")
+        let mut taken = audit.taken_over(&grant, &before.by.name, before.sent);
+        (is_away && taken.any(|taken| self.was_needed(taken))).then_some("the process was taken for dead")
+    }
+
+    /// Whether a lease went over because the access token in the row was worth nothing. Otherwise the other process could have
+    /// waited for the holder.
+    fn was_needed(&self, taken: &TakenOver) -> bool {
+        let token = taken.living.as_ref().and_then(|token| self.access.get(token));
+        token.is_none_or(|token| token.revoked.is_some_and(|at| at <= taken.now) || token.ends <= taken.now)
     }
 
     pub(crate) fn answered(&mut self, number: usize, in_time: bool) {
@@ -244,7 +279,7 @@ impl Provider {
         let turn = next.as_ref().map_or(token.turn, |next| next.turn);
         self.access.insert(
             access.clone(),
-            AccessToken { consent: token.consent, turn, account, ends, is_revoked: false },
+            AccessToken { consent: token.consent, turn, account, ends, revoked: None },
         );
         self.world.log(format_args!("{access} for {token}"));
         let rotated = next.map(|next| format!(",\"refresh_token\":\"{next}\"")).unwrap_or_default();
@@ -277,7 +312,7 @@ impl Provider {
             let name = &process.name;
             self.world.breach(format_args!("{name} uses {token}, and {stored} is stored still"));
         }
-        let is_open = known.is_some_and(|known| !known.is_revoked && known.ends > self.world.now());
+        let is_open = known.is_some_and(|known| known.revoked.is_none() && known.ends > self.world.now());
         self.world.log(format_args!("{} signs in {account} with {token}: {is_open}", process.name));
         is_open
     }

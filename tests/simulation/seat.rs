@@ -6,32 +6,30 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use imap_oauth_proxy::clock::GivenClock as _;
 use imap_oauth_proxy::store::{
-    Act, Folded, Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseStore, LoginNote,
-    LoginRecord, LoginStore, MailboxTrouble, NextLook, SignInAs, StoreError, Watch,
+    Act, BEAT, Contact, Folded, Grant, GrantKind, GrantStatus, GrantStore, Id, LastRefusal, LeaseMarks,
+    LeaseStore, Leased, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook, SignInAs, StoreError,
+    Takeover, Watch,
 };
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use crate::database::{DEAD_AFTER, Database};
+use crate::database::{Asked, Database};
 use crate::faults::Fault;
 use crate::process::Process;
 use crate::unused::no;
 
-/// The pause between two signs of life, and how old one may be where a lease is taken: `store/postgres/holder.rs`.
-const BEAT: Duration = Duration::from_secs(5);
-const GOOD_FOR: Duration = Duration::from_secs(10);
-const CONTACT: Duration = Duration::from_secs(15);
-const FORGOTTEN_AFTER: i64 = 86_400;
+/// How old a record is that [`Fault::StaleReader`] returns.
+const STALE: Duration = Duration::from_secs(10);
 
 /// The store of one process.
 pub(crate) struct Seat {
     process: Arc<Process>,
     database: Arc<Mutex<Database>>,
-    /// The last sign of life, once the process has been a holder.
-    beaten: Mutex<Option<Instant>>,
-    /// The first sign of life after the last break.
-    since: Mutex<Option<Instant>>,
+    /// The signs of life, once the process has been a holder.
+    contact: Mutex<Option<Contact>>,
+    marks: Mutex<LeaseMarks>,
     /// The records of logins, and when they were read.
     known: Mutex<BTreeMap<String, (Instant, LoginRecord)>>,
     /// Whether the last record came from memory.
@@ -45,8 +43,8 @@ impl Seat {
         Arc::new(Self {
             process: process.clone(),
             database: database.clone(),
-            beaten: Mutex::default(),
-            since: Mutex::default(),
+            contact: Mutex::default(),
+            marks: Mutex::default(),
             known: Mutex::default(),
             recalled: AtomicBool::new(false),
             once_held: Mutex::default(),
@@ -58,10 +56,15 @@ impl Seat {
         &self,
         name: &'static str,
         writes: bool,
-        statement: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send,
+        statement: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let world = &self.process.world;
         self.process.turn(name).await;
+        if writes && world.strikes(world.knobs.late) {
+            self.comes_late(name, statement);
+            self.process.turn(name).await;
+            return Err(StoreError::Away("nothing came in time".to_owned()));
+        }
         let done = {
             let mut database = self.database.lock().unwrap();
             database.reach(&self.process, writes).and_then(|()| {
@@ -79,45 +82,114 @@ impl Seat {
         done
     }
 
+    /// A statement that its process gives up lies in a socket, and is executed later.
+    fn comes_late<T>(
+        &self,
+        name: &'static str,
+        statement: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
+    ) {
+        let (process, database, after) =
+            (self.process.clone(), self.database.clone(), self.process.world.millis(1_000..=60_000));
+        process.world.count("statements that come late");
+        let clocks = database.lock().unwrap().clocks;
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            let mut database = database.lock().unwrap();
+            if database.is_up() && database.clocks == clocks {
+                let done = statement(&mut database).is_ok();
+                process.world.log(format_args!("{} {name} {done}, which comes late", process.name));
+            }
+        });
+    }
+
     /// The name of this process, which has just given a sign of life.
     async fn own(&self) -> Result<String, StoreError> {
-        let beaten = *self.beaten.lock().unwrap();
-        if beaten.is_some_and(|beaten| beaten.elapsed() < GOOD_FOR) {
+        let contact = *self.contact.lock().unwrap();
+        if contact.is_some_and(|contact| contact.is_fresh(Instant::now())) {
             return Ok(self.process.name.clone());
         }
         self.beat().await
     }
 
     async fn beat(&self) -> Result<String, StoreError> {
-        let (at, name) = (Instant::now(), self.process.name.clone());
-        self.call("beat", true, |database| {
-            database.beat(&name);
-            Ok(())
-        })
-        .await?;
-        let before = self.beaten.lock().unwrap().replace(at);
-        if before.is_none_or(|before| at.duration_since(before) > GOOD_FOR) {
-            *self.since.lock().unwrap() = Some(at);
-        }
+        let (sent, name) = (Instant::now(), self.process.name.clone());
+        let beating = name.clone();
+        let seen = self.call("beat", true, move |database| Ok(database.beat(&beating))).await?;
+        self.gave_sign(sent, seen);
         Ok(name)
     }
 
-    /// The time after which a holder is dead, as `dead_after` in `store/postgres/holder.rs` chooses it.
-    fn dead_after(&self) -> i64 {
-        let is_believed = self.since.lock().unwrap().is_some_and(|since| since.elapsed() >= CONTACT);
-        if is_believed { DEAD_AFTER } else { FORGOTTEN_AFTER }
+    fn gave_sign(&self, sent: Instant, seen: i64) {
+        let now = Instant::now();
+        match &mut *self.contact.lock().unwrap() {
+            Some(contact) => contact.gave_sign(sent, seen, now),
+            none => *none = Some(Contact::new(sent, seen, now)),
+        }
+    }
+
+    /// As `ask_for_lease` of `store/postgres/leases.rs`.
+    async fn ask_for_lease(
+        &self,
+        grant: &Id,
+        (mark, span): (i64, i64),
+        takeover: Takeover,
+    ) -> Result<Leased, StoreError> {
+        self.own().await?;
+        let (sent, contact) = (Instant::now(), *self.contact.lock().unwrap());
+        let contact = contact.expect("it has just given a sign");
+        let asked = Asked {
+            name: self.process.name.clone(),
+            grant: grant.clone(),
+            mark,
+            span,
+            takeover,
+            dead_after: contact.dead_after(sent),
+            is_in_contact: contact.is_believed(sent),
+            take_until: contact.take_until(sent),
+            own_now: self.process.now(),
+        };
+        match self.call("take_lease", true, move |database| Ok(database.take_lease(&asked))).await? {
+            Some((seen, leased)) => {
+                self.gave_sign(sent, seen);
+                Ok(leased)
+            }
+            None => {
+                self.beat().await?;
+                Ok(Leased::Busy)
+            }
+        }
     }
 
     /// Gives signs of life, from the start, as an instance that joins the others.
     pub(crate) async fn live(&self) {
+        let _ = self.beat().await;
         loop {
-            let _ = self.beat().await;
             tokio::time::sleep(BEAT).await;
+            if self.beat().await.is_err() {
+                continue;
+            }
+            let unnoticed = self.marks.lock().unwrap().unnoticed(Instant::now());
+            for (grant, mark) in unnoticed {
+                let name = self.process.name.clone();
+                let releasing =
+                    move |database: &mut Database| Ok(database.release_lease(&grant, &name, mark));
+                let _ = self.call("release what was late", true, releasing).await;
+            }
         }
     }
 
-    fn known_holder(&self) -> Option<&str> {
-        self.beaten.lock().unwrap().map(|_| self.process.name.as_str())
+    /// The name of this process, and the mark of its lease on `grant`.
+    fn known_lease(&self, grant: &Id) -> Option<(String, i64)> {
+        let mark = self.marks.lock().unwrap().of(grant)?;
+        Some((self.process.name.clone(), mark))
+    }
+
+    async fn write(&self, name: &'static str, grant: &Grant) -> Result<i64, StoreError> {
+        let (lease, grant) = (self.known_lease(&grant.id), grant.clone());
+        let id = grant.id.clone();
+        let written = self.call(name, true, move |database| database.write(&grant, lease.as_ref())).await?;
+        self.marks.lock().unwrap().ended(&id);
+        Ok(written)
     }
 
     /// Whether the record that [`LoginStore::find`] has just returned was only remembered.
@@ -140,14 +212,15 @@ impl LoginStore for Seat {
         self.recalled.store(false, Ordering::Relaxed);
         if world.has(Fault::StaleReader)
             && let Some((read, record)) = self.known.lock().unwrap().get(name.as_str())
-            && read.elapsed() < GOOD_FOR
+            && read.elapsed() < STALE
         {
             return Ok(Some(record.clone()));
         }
         let began = Instant::now();
         let mut tries = 0;
         let error = loop {
-            let read = self.call("find", false, |database| Ok(database.find(name))).await;
+            let asked = name.clone();
+            let read = self.call("find", false, move |database| Ok(database.find(&asked))).await;
             let error = match read {
                 Ok(mut found) => {
                     if world.has(Fault::AnothersGrant)
@@ -187,8 +260,9 @@ impl LoginStore for Seat {
     }
 
     async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError> {
-        self.call("note_logins", true, |database| {
-            for note in notes {
+        let notes = notes.to_vec();
+        self.call("note_logins", true, move |database| {
+            for note in &notes {
                 database.note_login(&note.account, note.at);
             }
             Ok(())
@@ -217,13 +291,15 @@ impl GrantStore for Seat {
     }
 
     async fn grant(&self, id: &Id) -> Result<Option<Grant>, StoreError> {
-        let one = |database: &mut Database| Ok(database.rows.get(id).map(|row| row.grant.clone()));
+        let id = id.clone();
+        let one = move |database: &mut Database| Ok(database.rows.get(&id).map(|row| row.grant.clone()));
         self.call("grant", false, one).await
     }
 
     async fn grant_of(&self, _: &str, owner: &str, _: GrantKind) -> Result<Option<Grant>, StoreError> {
-        let is_owners = |grant: &&Grant| grant.owner == owner;
-        let one = |database: &mut Database| {
+        let owner = owner.to_owned();
+        let is_owners = move |grant: &&Grant| grant.owner == owner;
+        let one = move |database: &mut Database| {
             Ok(database.rows.values().map(|row| &row.grant).find(is_owners).cloned())
         };
         self.call("grant_of", false, one).await
@@ -231,21 +307,15 @@ impl GrantStore for Seat {
 
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError> {
         let world = &self.process.world;
-        let name = self.known_holder();
         if world.has(Fault::AnswerDropped) && grant.failures == 0 && grant.is_in_force() {
-            return self
-                .call("update_grant", true, |database| {
-                    database.release_lease(&grant.id, name);
-                    Ok(grant.revision + 1)
-                })
-                .await;
+            self.release_lease(&grant.id).await?;
+            return Ok(grant.revision + 1);
         }
-        self.call("update_grant", true, |database| database.write(grant, name)).await
+        self.write("update_grant", grant).await
     }
 
     async fn end_grant(&self, grant: &Grant, _: &Act) -> Result<i64, StoreError> {
-        let name = self.known_holder();
-        self.call("end_grant", true, |database| database.write(grant, name)).await
+        self.write("end_grant", grant).await
     }
 
     async fn statuses(
@@ -254,19 +324,24 @@ impl GrantStore for Seat {
         after: Option<&Id>,
         limit: u32,
     ) -> Result<Vec<GrantStatus>, StoreError> {
-        self.call("statuses", false, |database| Ok(database.statuses(after, limit))).await
+        let after = after.cloned();
+        self.call("statuses", false, move |database| Ok(database.statuses(after.as_ref(), limit))).await
     }
 
     async fn due(&self, _: Watch, now: OffsetDateTime, limit: u32) -> Result<Vec<GrantStatus>, StoreError> {
-        self.call("due", false, |database| Ok(database.due(now, limit))).await
+        self.call("due", false, move |database| Ok(database.due(now, limit))).await
     }
 
     async fn look_again(&self, _: Watch, looks: &[NextLook]) -> Result<(), StoreError> {
         if looks.is_empty() {
             return Ok(());
         }
-        self.call("look_again", true, |database| {
-            database.look_again(looks);
+        let looks: Vec<_> = looks
+            .iter()
+            .map(|look| NextLook { grant: look.grant.clone(), seen: look.seen, at: look.at })
+            .collect();
+        self.call("look_again", true, move |database| {
+            database.look_again(&looks);
             Ok(())
         })
         .await
@@ -294,22 +369,25 @@ impl LeaseStore for Seat {
         grant: &Id,
         now: OffsetDateTime,
         until: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+        takeover: Takeover,
+    ) -> Result<Leased, StoreError> {
         let goes_on = self.process.world.has(Fault::HolderGoesOn);
         if goes_on && self.once_held.lock().unwrap().contains(grant) {
-            return Ok(true);
+            return Ok(Leased::Taken);
         }
-        self.own().await?;
-        let (process, dead_after) = (self.process.clone(), self.dead_after());
-        let taken = self
-            .call("take_lease", true, |database| {
-                Ok(database.take_lease(&process, grant, (now, until), dead_after))
-            })
-            .await?;
-        if goes_on && taken {
+        let mark = self.marks.lock().unwrap().begin(grant, now.unix_timestamp(), Instant::now());
+        let asked = self.ask_for_lease(grant, (mark, (until - now).whole_seconds()), takeover).await;
+        let mut marks = self.marks.lock().unwrap();
+        match &asked {
+            Ok(Leased::Taken) => {}
+            Ok(Leased::Busy | Leased::Silent) => marks.ended(grant),
+            Err(_) => marks.gave_up(grant, mark, Instant::now()),
+        }
+        drop(marks);
+        if goes_on && matches!(asked, Ok(Leased::Taken)) {
             self.once_held.lock().unwrap().insert(grant.clone());
         }
-        Ok(taken)
+        asked
     }
 
     async fn holder(&self) -> Result<String, StoreError> {
@@ -317,11 +395,11 @@ impl LeaseStore for Seat {
     }
 
     async fn release_lease(&self, grant: &Id) -> Result<(), StoreError> {
-        let name = self.known_holder();
-        self.call("release_lease", true, |database| {
-            database.release_lease(grant, name);
-            Ok(())
-        })
-        .await
+        let Some((name, mark)) = self.known_lease(grant) else { return Ok(()) };
+        let id = grant.clone();
+        let releasing = move |database: &mut Database| Ok(database.release_lease(&id, &name, mark));
+        self.call("release_lease", true, releasing).await?;
+        self.marks.lock().unwrap().ended(grant);
+        Ok(())
     }
 }

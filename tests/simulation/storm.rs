@@ -16,10 +16,10 @@ use crate::process::Process;
 use crate::provider::{ANSWER_LOST, Provider, REQUEST_LATE, RefreshToken, grant_of};
 use crate::world::{Report, World};
 
-/// After a storm leases of the dead, pauses of a minute and a half, and stores that fail have passed within this time.
-const SETTLING: Duration = Duration::from_secs(150);
-/// How long an account may take after that to work on every instance.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// After a storm leases of the dead, statements that come late, and stores that fail have passed within this time.
+const SETTLING: Duration = Duration::from_secs(60);
+/// How long an account may take after that to work on every instance: a pause after failures lasts a minute and a half.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// A refused consent is asked for again an hour later, by a clock that may be wrong by minutes.
 const REFUSED: Duration = Duration::from_secs(3600 + 600);
 
@@ -134,7 +134,7 @@ impl Storm {
     /// One disturbance from outside: of the database, the provider or a process.
     async fn strike(&self) {
         let (world, process) = (&self.world, self.some_instance().process.clone());
-        match world.of(0..=11) {
+        match world.of(0..=13) {
             0 => process.crash("the plan"),
             1 => process.pause(world.millis(1..=90_000), "the plan"),
             2 | 3 => process.cut_off(world.millis(1..=60_000)),
@@ -146,7 +146,18 @@ impl Storm {
             6 => process.jump(self.skew()),
             7 => self.provider.lock().unwrap().goes_out(world.millis(1..=30_000)),
             8 | 9 => self.provider.lock().unwrap().revoke_access(),
-            10 => self.consent(&self.some_account()),
+            10 => {
+                let by = time::Duration::seconds(world.of(0..=240) as i64 - 120);
+                self.database.lock().unwrap().jumps(by);
+            }
+            11 => {
+                let instance = self.some_instance();
+                tokio::spawn(async move {
+                    instance.tokens.settle().await;
+                    instance.process.end();
+                });
+            }
+            12 => self.consent(&self.some_account()),
             _ => self.revoke(&self.some_account()).await,
         }
     }
@@ -156,7 +167,7 @@ impl Storm {
     }
 
     /// The refresh token in the row.
-    fn stored(&self, account: &str) -> Option<RefreshToken> {
+    pub(crate) fn stored(&self, account: &str) -> Option<RefreshToken> {
         self.database.lock().unwrap().stored(&grant_of(account))
     }
 
@@ -169,7 +180,18 @@ impl Storm {
         let token = self.provider.lock().unwrap().consent(account).to_string();
         let refresh_token = SEALER.seal(&Grant::refresh_context(&id), token.as_bytes()).unwrap();
         let right = Right::Person { refresh_token };
-        let grant = Grant::new(id, "acme", account, right, self.world.now());
+        let mut grant = Grant::new(id, "acme", account, right, self.world.now());
+        if self.world.knobs.tokens_at_consent {
+            let life = self.world.knobs.life;
+            // Often one that the next login finds too short, and that lasts a while.
+            let left = self.world.of(if self.world.of(0..=1) == 0 { life / 4..=life / 2 } else { 1..=life });
+            let consent = self.provider.lock().unwrap().access_of_consent(account, left);
+            let context = Grant::access_context(&grant.id);
+            grant.access_token = Some(SEALER.seal(&context, consent.as_bytes()).unwrap());
+            let life = time::Duration::seconds(life.try_into().unwrap());
+            let ends = self.world.now() + time::Duration::seconds(left.try_into().unwrap());
+            (grant.access_expires_at, grant.authorized_at) = (Some(ends), ends - life);
+        }
         self.world.count("consents");
         self.database.lock().unwrap().put(&grant);
     }

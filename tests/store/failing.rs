@@ -9,9 +9,9 @@ use imap_oauth_proxy::store::{
     Absence, Account, AccountRow, AccountStore, Act, AnswerStore, ApiToken, ApiTokenStore, AppPassword,
     Authorization, ChangeStore, CountStore, DeviceMessages, DeviceStore, Folded, Grant, GrantCount,
     GrantKind, GrantStatus, GrantStore, Id, InstanceStore, KeyTeller, KeyTellingStore, LastRefusal,
-    LeaseStore, Limits, LinkStore, Linked, LoginNote, LoginRecord, LoginStore, MailboxTrouble, NextLook,
-    SealedSetting, SealingLock, SettingStore, ShortLived, ShortLivedKind, ShortLivedStore, SignInAs,
-    SignInLink, Store, StoreError, ToldKeys, TrailEntry, TrailStore, Watch,
+    LeaseStore, Leased, Limits, LinkStore, Linked, LoginNote, LoginRecord, LoginStore, MailboxTrouble,
+    NextLook, SealedSetting, SealingLock, SettingStore, ShortLived, ShortLivedKind, ShortLivedStore,
+    SignInAs, SignInLink, Store, StoreError, Takeover, ToldKeys, TrailEntry, TrailStore, Watch,
 };
 use time::{Date, OffsetDateTime};
 use tokio::sync::watch;
@@ -146,7 +146,7 @@ fails! { CountStore:
 }
 
 fails! { LeaseStore:
-    fn take_lease(grant: &Id, now: OffsetDateTime, until: OffsetDateTime) -> bool;
+    fn take_lease(grant: &Id, now: OffsetDateTime, until: OffsetDateTime, takeover: Takeover) -> Leased;
     fn holder() -> String;
     fn release_lease(grant: &Id) -> ();
 }

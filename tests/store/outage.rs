@@ -14,14 +14,16 @@ use imap_oauth_proxy::secret::{KeySource, Sealer, Secret};
 use imap_oauth_proxy::store::{
     AppPassword, Authorization, Grant, Granted, Id, Limits, Mailbox, Right, Sqlite, Store, fold,
 };
+use imap_oauth_proxy::store::{GrantStore as _, SettingStore as _};
 use imap_oauth_proxy::token::{TokenFailure, Tokens};
 use imap_oauth_proxy::{oauth, server, shutdown, tls};
-use sandbox::{Rotation, Sandbox, TokenFault};
+use sandbox::{Flavour, Rotation, Sandbox, TokenFault, Vendor};
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 
 use crate::common::ALICE;
 use crate::common::plain::Plain;
+use crate::contract;
 use crate::failing::Failing;
 use imap_oauth_proxy::trouble::{CauseKind, Cure, Trouble};
 
@@ -162,7 +164,44 @@ async fn a_refusal_that_cannot_be_written_down_leaves_no_lease_behind() {
     here.store.has_failed("update_grant", 1).await;
     let other: Arc<dyn Store> = Arc::new(Sqlite::open(&here.home.path().join("store.sqlite")).await.unwrap());
     let now = OffsetDateTime::now_utc();
-    assert!(other.take_lease(&here.grant.id, now, now + Duration::minutes(1)).await.unwrap());
+    assert!(contract::takes(&other, &here.grant.id, now, now + Duration::minutes(1)).await);
+}
+
+/// The keys were rotated on another machine, which no longer opens what this one seals.
+#[tokio::test]
+async fn an_application_whose_stored_token_does_not_open_asks_for_another_and_keeps_it_in_memory() {
+    let here = Installation::new().await;
+    let client = sandbox::Client {
+        id: "application".to_owned(),
+        secret: Some("application-secret".to_owned()),
+        redirect_uris: Vec::new(),
+        installed: false,
+        keys: Vec::new(),
+    };
+    let sandbox = Sandbox::builder().flavour(Flavour::Exchange).vendor(Vendor::Microsoft).client(client);
+    let sandbox = sandbox.user(ALICE).start().await;
+    let listener = "[[listeners]]\naddresses = [\"127.0.0.1:0\"]\nsecurity = \"none\"\n";
+    let scopes = "app_scopes = [\"https://outlook.office365.com/.default\"]\n";
+    let provider = sandbox.provider_toml("sandbox");
+    let text = format!("state_directory = \"/x\"\n{listener}\n{provider}\n{scopes}");
+    let here = Installation { config: Config::parse(&text, None).unwrap(), sandbox, ..here };
+
+    let newer = Sealer::new([(2, zeroize::Zeroizing::new([2; 32]))]).unwrap();
+    let mut grant = here.grant.clone();
+    grant.right = Right::Application;
+    grant.access_token = Some(newer.seal(&Grant::access_context(&grant.id), b"of another machine").unwrap());
+    grant.access_expires_at = Some(OffsetDateTime::now_utc() + Duration::hours(1));
+    grant.revision = here.store.update_grant(&grant).await.unwrap();
+    here.store.setting("ca", &newer.seal("ca", b"its authority").unwrap()).await.unwrap();
+    let tokens = here.tokens();
+    let first = tokens.access(&grant, &Mailbox::Own).await.unwrap();
+    let again = tokens.access(&grant, &Mailbox::Own).await.unwrap();
+    assert!(first.secret == again.secret, "it is asked for once");
+    assert_eq!(here.on_disk().await.access_token, grant.access_token, "the other machine opens its own");
+    assert_eq!(here.sandbox.controls().stats().client_credentials, 1);
+    let now = OffsetDateTime::now_utc();
+    let other: Arc<dyn Store> = Arc::new(Sqlite::open(&here.home.path().join("store.sqlite")).await.unwrap());
+    assert!(contract::takes(&other, &grant.id, now, now + Duration::minutes(1)).await, "no lease is left");
 }
 
 // Logins.
@@ -248,9 +287,7 @@ async fn sessions_go_on_while_the_store_is_down_and_end_once_it_says_that_they_a
         async move { accounts.end_revoked(&sealer).await }
     });
     let store: &dyn Store = &*here.store;
-    assert!(
-        store.remove_password(&alice.account.id, "default", &crate::contract::act("revoked")).await.unwrap()
-    );
+    assert!(store.remove_password(&alice.account.id, "default", &contract::act("revoked")).await.unwrap());
     let mut revoked = Box::pin(alice.session.revoked());
     tokio::select! {
         biased;

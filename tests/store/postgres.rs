@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imap_oauth_proxy::store::{Owed, Postgres, PostgresSettings, Store, StoreError, ToldKeys, fold};
+use imap_oauth_proxy::store::{
+    Leased, Owed, Postgres, PostgresSettings, Store, StoreError, Takeover, ToldKeys, fold,
+};
 use time::OffsetDateTime;
 
 use super::postgres_server::Server;
@@ -97,12 +99,9 @@ async fn a_lease_counts_by_the_clock_of_the_database() {
     let (one, other) = (on.open().await, on.open().await);
     let (_, grant) = contract::with_account(&one, "alice@example.com").await;
     let (now, minute) = (OffsetDateTime::now_utc(), time::Duration::MINUTE);
-    assert!(
-        one.take_lease(&grant.id, now - 10 * minute, now - 9 * minute).await.unwrap(),
-        "its clock is slow"
-    );
+    assert!(contract::takes(&one, &grant.id, now - 10 * minute, now - 9 * minute).await, "its clock is slow");
     let fast = now + 10 * minute;
-    assert!(!other.take_lease(&grant.id, fast, fast + minute).await.unwrap(), "its clock is fast");
+    assert!(!contract::takes(&other, &grant.id, fast, fast + minute).await, "its clock is fast");
 }
 
 #[tokio::test]
@@ -112,15 +111,15 @@ async fn security_row_49_a_holder_that_was_silent_too_long_loses_the_lease_and_o
     let (silent, other) = (on.open().await, on.open().await);
     let (_, grant) = contract::with_account(&silent, "alice@example.com").await;
     let (now, hour) = (OffsetDateTime::now_utc(), time::Duration::HOUR);
-    assert!(silent.take_lease(&grant.id, now, now + hour).await.unwrap());
+    assert!(contract::takes(&silent, &grant.id, now, now + hour).await);
     let name = silent.holder().await.unwrap();
     on.silence(&name).await;
     assert!(
-        !other.take_lease(&grant.id, now, now + hour).await.unwrap(),
+        !contract::takes(&other, &grant.id, now, now + hour).await,
         "after an outage all look dead, and one may keep a token that it could not store"
     );
     let taking = async {
-        while !other.take_lease(&grant.id, now, now + hour).await.unwrap() {
+        while !contract::takes(&other, &grant.id, now, now + hour).await {
             // It gives signs of life again.
             on.silence(&name).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -293,4 +292,66 @@ async fn a_server_that_says_nothing_more_ends_each_call_and_is_used_again_when_i
         }
     };
     tokio::time::timeout(Duration::from_secs(150), hanging).await.expect("an end of each call");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_49_a_taking_that_was_given_up_takes_no_lease_when_it_comes_late() {
+    let server = Server::start();
+    let url = server.database().await;
+    let store: Arc<dyn Store> = Arc::new(Postgres::open(settings(&url)).await.unwrap());
+    let (_, grant) = contract::with_account(&store, "alice@example.com").await;
+    let (now, hour) = (OffsetDateTime::now_utc(), time::Duration::HOUR);
+    // The connections know the statement, so that the whole of it is sent at once.
+    for _ in 0..8 {
+        assert!(contract::takes(&store, &grant.id, now, now + hour).await);
+        store.release_lease(&grant.id).await.unwrap();
+    }
+    server.freeze();
+    let asked = store.take_lease(&grant.id, now, now + hour, Takeover::AtOnce).await;
+    server.thaw();
+    assert!(matches!(asked, Err(StoreError::Away(_))), "{asked:?}");
+    let taken = "SELECT 1 FROM grants WHERE lease_holder IS NOT NULL";
+    // The server executes what lies in its sockets.
+    for _ in 0..20 {
+        assert_eq!(server.run(&url, taken).await, 0, "the process does not know of this lease");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; scripts/test runs it"]
+async fn security_row_49_the_lease_of_a_silent_holder_waits_for_the_end_of_the_access_token() {
+    let on = InPostgres::fresh().await;
+    let (silent, other) = (on.open().await, on.open().await);
+    let (_, mut grant) = contract::with_account(&silent, "alice@example.com").await;
+    let (now, hour) = (OffsetDateTime::now_utc(), time::Duration::HOUR);
+    grant.access_token = Some(b"sealed".to_vec());
+    grant.access_expires_at = Some(now + hour);
+    grant.revision = silent.update_grant(&grant).await.unwrap();
+    assert!(contract::takes(&silent, &grant.id, now, now + hour).await);
+    let ask = |takeover| other.take_lease(&grant.id, now, now + hour, takeover);
+    assert_eq!(ask(Takeover::OnceTokenEnds).await.unwrap(), Leased::Busy);
+    let name = silent.holder().await.unwrap();
+    drop(silent);
+    let sql = format!(
+        "INSERT INTO holders (name, seen) VALUES ('{name}', clock_timestamp() - interval '31 s') \
+         ON CONFLICT (name) DO UPDATE SET seen = excluded.seen"
+    );
+    let waiting = async {
+        loop {
+            Server::shared().run(&on.url, &sql).await;
+            if ask(Takeover::OnceTokenEnds).await.unwrap() == Leased::Silent {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it looks dead");
+    let taking = async {
+        while ask(Takeover::AtOnce).await.unwrap() != Leased::Taken {
+            assert_ne!(ask(Takeover::OnceTokenEnds).await.unwrap(), Leased::Taken);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), taking).await.expect("it is believed to be dead");
 }

@@ -163,6 +163,10 @@ async fn look(kept: &Kept, seen: &mut Seen) -> Result<(), StoreError> {
     // or if the database was replaced, because its marks are lower.
     let is_new = look.others.iter().any(|other| !seen.others.contains(&other.holder));
     if seen.mark > 0 && (is_new || look.mark < seen.mark) {
+        if look.mark < seen.mark {
+            // What this instance has told last is perhaps not in it.
+            kept.gates.tell_again();
+        }
         seen.mark = 0;
         look = kept.store.look_around(0).await?;
     }

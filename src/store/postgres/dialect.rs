@@ -24,6 +24,41 @@ macro_rules! LISTED {
 }
 pub(super) use LISTED;
 
+// An update of many rows of $table by the objects of the JSON array $1, whose ids name the rows. Rows that another writer holds
+// are left out, and rows are locked in one order, so that no two instances wait for each other.
+macro_rules! FOR_EACH {
+    ($table:literal, $fields:literal, $set:literal, $condition:literal) => {
+        concat!(
+            "WITH free AS MATERIALIZED (SELECT id FROM ",
+            $table,
+            " WHERE id IN (SELECT id FROM json_to_recordset($1::json) AS named (id text)) ORDER BY id FOR UPDATE SKIP LOCKED) UPDATE ",
+            $table,
+            " AS r SET ",
+            $set,
+            " FROM json_to_recordset($1::json) AS t (id text, ",
+            $fields,
+            ") WHERE r.id = t.id AND r.id IN (SELECT id FROM free)",
+            $condition
+        )
+    };
+}
+pub(super) const NOTE_ACCOUNTS: &str = FOR_EACH!(
+    "accounts",
+    "at bigint, came_from text",
+    "last_login_at = t.at, last_login_from = t.came_from",
+    ""
+);
+pub(super) const NOTE_PASSWORDS: &str = FOR_EACH!(
+    "passwords",
+    "at bigint, came_from text",
+    "last_used_at = t.at, last_used_from = t.came_from",
+    ""
+);
+pub(super) const LOOK_AGAIN_FOR_UPKEEP: &str =
+    FOR_EACH!("grants", "seen bigint, at bigint", "upkeep_at = t.at", " AND r.upkeep_at = t.seen");
+pub(super) const LOOK_AGAIN_FOR_NEWS: &str =
+    FOR_EACH!("grants", "seen bigint, at bigint", "news_at = t.at", " AND r.news_at = t.seen");
+
 /// Puts the trouble $3 of door $1 beside those of other doors of account $2.
 pub(super) const SET_TROUBLE: &str = "UPDATE accounts SET troubles = \
      (troubles::jsonb || jsonb_build_object($1, $3::jsonb))::text WHERE id = $2";

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 
 use super::Postgres;
-use super::holder::DEAD_AFTER;
 use super::news::{CHANNEL, OF_INSTANCES};
-use crate::store::{GateCount, Instance, InstanceAnswer, InstanceStore, Look, Owed, Question, StoreError};
+use crate::store::{
+    DEAD_AFTER, GateCount, Instance, InstanceAnswer, InstanceStore, Look, Owed, Question, StoreError,
+};
 
 /// The instances whose last sign of life is at most $2 seconds old.
 macro_rules! LIVING {

@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::Postgres;
-use super::holder::DEAD_AFTER;
 use super::pool::Pool;
-use crate::store::{KeyTeller, KeyTellingStore, StoreError, ToldKeys};
+use crate::store::{DEAD_AFTER, KeyTeller, KeyTellingStore, StoreError, ToldKeys};
 
 #[async_trait]
 impl KeyTellingStore for Postgres {

@@ -1,17 +1,17 @@
 //! The rows of grants.
 
 use async_trait::async_trait;
-use sqlx::Row as _;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::dialect::{Backend, Driver, JSON_NAMES, Row, Writing};
-use super::rows::{
-    GRANT_COLUMNS, cure_column, grant, grant_trouble, join_scopes, kind, names, seconds, time_of,
+use super::dialect::{
+    Backend, Driver, JSON_NAMES, LISTED, LOOK_AGAIN_FOR_NEWS, LOOK_AGAIN_FOR_UPKEEP, Writing,
 };
+use super::rows::{GRANT_COLUMNS, cure_column, grant, join_scopes, seconds, status};
 use super::trail::{commit_with, put_act};
 use crate::store::{
-    Act, Grant, GrantKind, GrantState, GrantStatus, GrantStore, Id, LONGEST_LOOK, NextLook, Right,
-    StoreError, Watch, fold,
+    Act, Grant, GrantKind, GrantStatus, GrantStore, Id, LONGEST_LOOK, NextLook, Right, StoreError, Watch,
+    fold,
 };
 
 /// No check is delayed longer than [`LONGEST_LOOK`]; a much later time was stored under a wrong clock.
@@ -88,19 +88,25 @@ impl GrantStore for Backend {
     }
 
     async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError> {
-        let holder = self.known_holder()?;
-        match write_grant(&self.vital()?, grant, holder.as_deref()).await? {
-            true => Ok(grant.revision + 1),
+        let lease = self.known_lease(&grant.id)?;
+        match write_grant(&self.vital()?, grant, &lease).await? {
+            true => {
+                self.lease_ended(&grant.id);
+                Ok(grant.revision + 1)
+            }
             false => Err(StoreError::Conflict),
         }
     }
 
     async fn end_grant(&self, grant: &Grant, act: &Act) -> Result<i64, StoreError> {
-        let holder = self.known_holder()?;
+        let lease = self.known_lease(&grant.id)?;
         let mut transaction = self.write().await?;
-        let written = write_grant(&mut *transaction, grant, holder.as_deref()).await?;
+        let written = write_grant(&mut *transaction, grant, &lease).await?;
         match commit_with(transaction, written, act).await? {
-            true => Ok(grant.revision + 1),
+            true => {
+                self.lease_ended(&grant.id);
+                Ok(grant.revision + 1)
+            }
             false => Err(StoreError::Conflict),
         }
     }
@@ -144,15 +150,14 @@ impl GrantStore for Backend {
             return Ok(());
         }
         let sql = match watch {
-            Watch::Upkeep => "UPDATE grants SET upkeep_at = $1 WHERE id = $2 AND upkeep_at = $3",
-            Watch::News => "UPDATE grants SET news_at = $1 WHERE id = $2 AND news_at = $3",
+            Watch::Upkeep => LOOK_AGAIN_FOR_UPKEEP,
+            Watch::News => LOOK_AGAIN_FOR_NEWS,
         };
-        let mut transaction = self.write().await?;
-        for NextLook { grant, seen, at } in looks {
-            let at = at.unix_timestamp();
-            sqlx::query(sql).bind(at).bind(&grant.0).bind(seen).execute(&mut *transaction).await?;
-        }
-        Ok(transaction.commit().await?)
+        let look =
+            |look: &NextLook| json!({"id": look.grant.0, "seen": look.seen, "at": look.at.unix_timestamp()});
+        let looks: Value = looks.iter().map(look).collect();
+        sqlx::query(sql).bind(looks.to_string()).execute(&self.pool()?).await?;
+        Ok(())
     }
 
     async fn claim_telling(
@@ -180,36 +185,39 @@ impl GrantStore for Backend {
         told: Option<&str>,
         act: Option<&Act>,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE grants SET told = $1, telling_until = NULL WHERE id = $2";
+        let sql =
+            concat!("UPDATE grants SET told = $1, telling_until = NULL WHERE id IN (", LISTED!("$2"), ")");
+        let grants: Value = grants.iter().map(|grant| grant.0.as_str()).collect();
+        let query = sqlx::query(sql).bind(told).bind(grants.to_string());
+        let Some(act) = act else {
+            query.execute(&self.pool()?).await?;
+            return Ok(());
+        };
         let mut transaction = self.write().await?;
-        for grant in grants {
-            sqlx::query(sql).bind(told).bind(&grant.0).execute(&mut *transaction).await?;
-        }
-        if let Some(act) = act {
-            put_act(&mut transaction, act).await?;
-        }
+        query.execute(&mut *transaction).await?;
+        put_act(&mut transaction, act).await?;
         Ok(transaction.commit().await?)
     }
 }
 
-/// Writes `grant` if it still has the revision that was read, and releases the lease of `holder`; returns whether
-/// it was written. Without the lease, which went to another process meanwhile, the mark of an interrupted refresh stays:
+/// Writes `grant` if it still has the revision that was read, and releases the lease of its holder up to its mark, if leases
+/// have marks; returns whether it was written. Without the lease, which went to another process meanwhile, the mark of an interrupted refresh stays:
 /// the other process has perhaps spent the refresh token again.
 async fn write_grant(
     connection: impl sqlx::Executor<'_, Database = Driver>,
     grant: &Grant,
-    holder: Option<&str>,
+    (holder, mark): &(Option<String>, Option<i64>),
 ) -> Result<bool, StoreError> {
     let sql = "UPDATE grants SET revision = revision + 1, provider = $1, owner = $2, owner_folded = $3, kind = $4, app_in_force = $5, scopes = $6, \
          refresh_token = $7, access_token = $8, access_expires_at = $9, state = $10, last_error = $11, cause_kind = $12, cause_code = $13, cure = $14, failed_at = $15, failures = $16, \
          retry_at = $17, authorized_at = $18, refreshed_at = $19, refresh_expires_at = $20, \
-         interrupted_at = CASE WHEN lease_holder = $22 THEN $21 ELSE coalesce($21, interrupted_at) END, \
-         lease_until = CASE WHEN lease_holder = $22 THEN NULL ELSE lease_until END, \
-         lease_holder = CASE WHEN lease_holder = $23 THEN NULL ELSE lease_holder END \
+         interrupted_at = CASE WHEN lease_holder = $22 AND coalesce($23, lease_taken_at) >= lease_taken_at THEN $21 ELSE coalesce($21, interrupted_at) END, \
+         lease_until = CASE WHEN lease_holder = $22 AND coalesce($23, lease_taken_at) >= lease_taken_at THEN NULL ELSE lease_until END, \
+         lease_holder = CASE WHEN lease_holder = $22 AND coalesce($23, lease_taken_at) >= lease_taken_at THEN NULL ELSE lease_holder END \
          WHERE id = $24 AND revision = $25";
     let done = bind_grant(sqlx::query(sql), grant)
-        .bind(holder)
-        .bind(holder)
+        .bind(holder.as_deref())
+        .bind(*mark)
         .bind(&grant.id.0)
         .bind(grant.revision)
         .execute(connection)
@@ -274,27 +282,4 @@ fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {
         .bind(seconds(grant.refreshed_at))
         .bind(seconds(grant.refresh_expires_at))
         .bind(seconds(grant.interrupted_at))
-}
-
-fn status(row: &Row) -> Result<GrantStatus, StoreError> {
-    let (id, state): (String, String) = (row.try_get("id")?, row.try_get("state")?);
-    Ok(GrantStatus {
-        state: GrantState::from_name(&state)
-            .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
-        id: Id(id),
-        kind: kind(row, "kind")?,
-        provider: row.try_get("provider")?,
-        owner: row.try_get("owner")?,
-        trouble: grant_trouble(row, "")?,
-        in_force: row.try_get("in_force")?,
-        access_expires_at: time_of(row, "access_expires_at")?,
-        renewed_at: time_of(row, "renewed_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-        refresh_expires_at: time_of(row, "refresh_expires_at")?,
-        failed_at: time_of(row, "failed_at")?,
-        retry_at: time_of(row, "retry_at")?,
-        last_login_at: time_of(row, "last_login_at")?,
-        accounts: names(&row.try_get::<Option<String>, _>("names")?.unwrap_or_default()),
-        told: row.try_get("told")?,
-        look: row.try_get("look")?,
-    })
 }

@@ -1,8 +1,11 @@
 //! The reads and writes of a login.
 
-use async_trait::async_trait;
+use std::collections::BTreeMap;
 
-use super::dialect::{Backend, CLEAR_TROUBLE, SET_TROUBLE};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::dialect::{Backend, CLEAR_TROUBLE, NOTE_ACCOUNTS, NOTE_PASSWORDS, SET_TROUBLE};
 use super::rows::cure_column;
 use crate::store::{
     Folded, Id, LastRefusal, LoginNote, LoginRecord, LoginStore, MailboxTrouble, SignInAs, StoreError,
@@ -14,24 +17,21 @@ impl LoginStore for Backend {
         self.look(name).await
     }
 
+    /// The last note of each account and of each password, in two statements for however many. A row that another writer
+    /// holds at this moment is left out.
     async fn note_logins(&self, notes: &[LoginNote]) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
+        let (mut accounts, mut passwords) = (BTreeMap::new(), BTreeMap::new());
         for note in notes {
-            let at = note.at.unix_timestamp();
-            sqlx::query("UPDATE accounts SET last_login_at = $1, last_login_from = $2 WHERE id = $3")
-                .bind(at)
-                .bind(&note.from)
-                .bind(&note.account.0)
-                .execute(&mut *transaction)
-                .await?;
-            sqlx::query("UPDATE passwords SET last_used_at = $1, last_used_from = $2 WHERE id = $3")
-                .bind(at)
-                .bind(&note.from)
-                .bind(&note.password.0)
-                .execute(&mut *transaction)
-                .await?;
+            let noted = |id: &Id| json!({"id": id.0, "at": note.at.unix_timestamp(), "came_from": note.from});
+            accounts.insert(&note.account.0, noted(&note.account));
+            passwords.insert(&note.password.0, noted(&note.password));
         }
-        Ok(transaction.commit().await?)
+        let pool = self.pool()?;
+        for (sql, notes) in [(NOTE_ACCOUNTS, accounts), (NOTE_PASSWORDS, passwords)] {
+            let notes: Value = notes.into_values().collect();
+            sqlx::query(sql).bind(notes.to_string()).execute(&pool).await?;
+        }
+        Ok(())
     }
 
     async fn set_trouble(

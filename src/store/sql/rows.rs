@@ -9,8 +9,8 @@ use super::dialect::Row;
 use super::limits::limits;
 use crate::store::dates::sane_date_of;
 use crate::store::{
-    Account, AppPassword, Grant, GrantKind, GrantState, Id, LastRefusal, LoginRecord, MailboxTrouble, Right,
-    SignInAs, StoreError, Verifier,
+    Account, AppPassword, Grant, GrantKind, GrantState, GrantStatus, Id, LastRefusal, LoginRecord,
+    MailboxTrouble, Right, SignInAs, StoreError, Verifier,
 };
 use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
@@ -243,4 +243,28 @@ mod tests {
             }
         }
     }
+}
+
+/// A row of `STATUS!` in `grants.rs`.
+pub(super) fn status(row: &Row) -> Result<GrantStatus, StoreError> {
+    let (id, state): (String, String) = (row.try_get("id")?, row.try_get("state")?);
+    Ok(GrantStatus {
+        state: GrantState::from_name(&state)
+            .ok_or_else(|| StoreError::Unusable(format!("grant {id} is in the unknown state {state:?}")))?,
+        id: Id(id),
+        kind: kind(row, "kind")?,
+        provider: row.try_get("provider")?,
+        owner: row.try_get("owner")?,
+        trouble: grant_trouble(row, "")?,
+        in_force: row.try_get("in_force")?,
+        access_expires_at: time_of(row, "access_expires_at")?,
+        renewed_at: time_of(row, "renewed_at")?.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+        refresh_expires_at: time_of(row, "refresh_expires_at")?,
+        failed_at: time_of(row, "failed_at")?,
+        retry_at: time_of(row, "retry_at")?,
+        last_login_at: time_of(row, "last_login_at")?,
+        accounts: names(&row.try_get::<Option<String>, _>("names")?.unwrap_or_default()),
+        told: row.try_get("told")?,
+        look: row.try_get("look")?,
+    })
 }

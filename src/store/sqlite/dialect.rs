@@ -26,6 +26,46 @@ macro_rules! LISTED {
 }
 pub(super) use LISTED;
 
+// An update of many rows of $table by the objects of the JSON array $1, whose ids name the rows.
+macro_rules! FOR_EACH {
+    ($table:literal, $fields:literal, $set:literal, $condition:literal) => {
+        concat!(
+            "UPDATE ",
+            $table,
+            " AS r SET ",
+            $set,
+            " FROM (SELECT value ->> 'id' AS id, ",
+            $fields,
+            " FROM json_each($1)) AS t WHERE r.id = t.id",
+            $condition
+        )
+    };
+}
+pub(super) const NOTE_ACCOUNTS: &str = FOR_EACH!(
+    "accounts",
+    "value ->> 'at' AS at, value ->> 'came_from' AS came_from",
+    "last_login_at = t.at, last_login_from = t.came_from",
+    ""
+);
+pub(super) const NOTE_PASSWORDS: &str = FOR_EACH!(
+    "passwords",
+    "value ->> 'at' AS at, value ->> 'came_from' AS came_from",
+    "last_used_at = t.at, last_used_from = t.came_from",
+    ""
+);
+pub(super) const LOOK_AGAIN_FOR_UPKEEP: &str = FOR_EACH!(
+    "grants",
+    "value ->> 'seen' AS seen, value ->> 'at' AS at",
+    "upkeep_at = t.at",
+    " AND r.upkeep_at = t.seen"
+);
+pub(super) const LOOK_AGAIN_FOR_NEWS: &str = FOR_EACH!(
+    "grants",
+    "value ->> 'seen' AS seen, value ->> 'at' AS at",
+    "news_at = t.at",
+    " AND r.news_at = t.seen"
+);
+
 /// Puts the trouble $3 of door $1 beside those of other doors of account $2.
 pub(super) const SET_TROUBLE: &str =
     "UPDATE accounts SET troubles = json_set(troubles, '$.' || $1, json($3)) WHERE id = $2";

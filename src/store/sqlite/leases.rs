@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use time::OffsetDateTime;
 
 use super::Sqlite;
-use crate::store::{Id, InstanceStore, KeyTellingStore, LeaseStore, StoreError};
+use crate::store::{Id, InstanceStore, KeyTellingStore, LeaseStore, Leased, StoreError, Takeover};
 
 #[async_trait]
 impl LeaseStore for Sqlite {
@@ -14,14 +14,16 @@ impl LeaseStore for Sqlite {
         grant: &Id,
         now: OffsetDateTime,
         until: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+        // On one machine the death of a holder is certain.
+        _: Takeover,
+    ) -> Result<Leased, StoreError> {
         let opened = self.opened()?;
         let holder = opened.holders.own().map_err(unusable)?;
         let row = sqlx::query("SELECT lease_holder, lease_until FROM grants WHERE id = ?")
             .bind(&grant.0)
             .fetch_optional(&opened.pool)
             .await?;
-        let Some(row) = row else { return Ok(false) };
+        let Some(row) = row else { return Ok(Leased::Busy) };
         let (found, found_until): (Option<String>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
         let now = now.unix_timestamp();
         if let Some(found) = &found
@@ -29,7 +31,7 @@ impl LeaseStore for Sqlite {
             && found_until.is_some_and(|until| until > now)
             && opened.holders.is_alive(found)
         {
-            return Ok(false);
+            return Ok(Leased::Busy);
         }
         // If the row names another holder, that holder died before it stored the end of its refresh.
         let sql = "UPDATE grants SET interrupted_at = \
@@ -44,7 +46,7 @@ impl LeaseStore for Sqlite {
             .bind(found)
             .execute(&opened.pool)
             .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(if done.rows_affected() == 1 { Leased::Taken } else { Leased::Busy })
     }
 
     async fn holder(&self) -> Result<String, StoreError> {
