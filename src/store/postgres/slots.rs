@@ -22,8 +22,10 @@ use tokio::time::timeout;
 use super::connect::{SESSION, is_standby};
 use super::server::Server;
 
-/// How long a caller waits for a connection. The deadline of a waiting login comes later.
-const WAIT: Duration = Duration::from_secs(4);
+/// How long a caller waits for a connection, behind hundreds of others. The deadline of a waiting login comes later.
+const WAIT: Duration = Duration::from_secs(10);
+/// How long a new connection may take, which keeps a place meanwhile.
+const CONNECTING: Duration = Duration::from_secs(4);
 /// A connection that was used so lately is used without a question.
 const FRESH: Duration = Duration::from_secs(1);
 /// So long connections live, so that those to a name follow it to another server.
@@ -146,6 +148,11 @@ impl Slots {
     }
 
     async fn connect(&self) -> Result<Made, Error> {
+        let silence = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+        timeout(CONNECTING, self.make()).await.unwrap_or_else(silence)
+    }
+
+    async fn make(&self) -> Result<Made, Error> {
         let is_direct = self.server.is_proven();
         let at = Instant::now();
         let mut connection = self.options.connect().await?;
