@@ -68,9 +68,10 @@ impl Pool {
     pub(super) async fn begin_with(&self, begin: &'static str) -> Result<Writing, Error> {
         // Read before, so that a transaction without a deadline uses no statement with a name.
         let is_direct = self.server().is_proven();
-        let mut lent = self.slots.acquire().await?;
-        let answered = timeout(PATIENCE, lent.ask()?.execute(begin)).await;
+        let lent = self.slots.acquire().await?;
+        // First, so that a caller who is gone before the answer leaves no open transaction.
         let mut conversation = Conversation { lent, is_direct, is_over: false };
+        let answered = timeout(PATIENCE, conversation.lent.ask()?.execute(begin)).await;
         conversation.lent.judge(answered)?;
         Ok(Writing(conversation))
     }

@@ -1,9 +1,9 @@
 //! The open connections: lent to one statement or transaction at a time, and kept.
 //!
 //! Every wait here has a deadline, because a network that is cut says nothing: a connection whose answer did not come is
-//! closed, also where its asker did not wait to the end, and one that was idle is asked before it is lent. sqlx's own pool
-//! asks each connection that is given back, without a deadline; connections that a cut network leaves behind are lost to
-//! it until the kernel gives them up, a quarter of an hour later.
+//! closed, one whose asker did not wait to the end has seconds to settle, and one that was idle is asked before it is
+//! lent. sqlx's own pool asks each connection that is given back, without a deadline; connections that a cut network leaves
+//! behind are lost to it until the kernel gives them up, a quarter of an hour later.
 //!
 //! The question to an idle connection is whether its server takes writes: after a failover the old primary may live on as
 //! a standby, which refuses them.
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSeverity};
-use sqlx::{ConnectOptions as _, Connection as _, Error, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _, Error, Executor as _, Row as _};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
@@ -22,8 +22,12 @@ use tokio::time::timeout;
 use super::connect::{SESSION, is_standby};
 use super::server::Server;
 
-/// How long a caller waits for a connection. The deadline of a waiting login comes later.
-const WAIT: Duration = Duration::from_secs(4);
+/// How long a caller waits for a connection, behind hundreds of others. The deadline of a waiting login comes later.
+const WAIT: Duration = Duration::from_secs(10);
+/// How long a new connection may take, which keeps a place meanwhile.
+const CONNECTING: Duration = Duration::from_secs(4);
+/// How long the answer to a caller who is gone may take, which keeps a place meanwhile.
+const SETTLING: Duration = Duration::from_secs(3);
 /// A connection that was used so lately is used without a question.
 const FRESH: Duration = Duration::from_secs(1);
 /// So long connections live, so that those to a name follow it to another server.
@@ -146,16 +150,22 @@ impl Slots {
     }
 
     async fn connect(&self) -> Result<Made, Error> {
+        let silence = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+        timeout(CONNECTING, self.make()).await.unwrap_or_else(silence)
+    }
+
+    async fn make(&self) -> Result<Made, Error> {
         let is_direct = self.server.is_proven();
         let at = Instant::now();
         let mut connection = self.options.connect().await?;
+        // Through a pooler what is set would count for other clients.
+        let is_standby = match is_direct {
+            true => connection.fetch_one(SESSION).await?.try_get(0)?,
+            false => is_standby(&mut connection).await?,
+        };
         // It may be behind what was written elsewhere.
-        if is_standby(&mut connection).await? {
+        if is_standby {
             return Err(std::io::Error::other("it is a standby").into());
-        }
-        // Through a pooler it would count for other clients.
-        if is_direct {
-            connection.execute(SESSION).await?;
         }
         self.server.answers();
         Ok(Made { connection, at, used: at })
@@ -228,11 +238,16 @@ impl Lent {
     /// What the connection answered. After no answer it is not given back.
     pub(super) fn judge<T>(&mut self, answered: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         let Ok(answered) = answered else {
+            // Closed without a farewell, for which it might wait for ever.
+            self.made = None;
             return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
         };
-        if !answered.as_ref().is_err_and(ends) {
-            self.is_asked = false;
-            self.slots.server.answers();
+        match answered.as_ref().is_err_and(ends) {
+            true => self.made = None,
+            false => {
+                self.is_asked = false;
+                self.slots.server.answers();
+            }
         }
         answered
     }
@@ -255,11 +270,23 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        match self.made.take() {
-            // Closed without a farewell, for which it might wait for ever. The permit goes after it.
-            Some(made) if self.is_asked => drop(made),
-            Some(made) => self.slots.take_back(made),
-            None => {}
+        let Some(made) = self.made.take() else { return };
+        if !self.is_asked {
+            return self.slots.take_back(made);
         }
+        // Its caller did not wait to the end. Where the server is slow the connection is worth more than a new one.
+        let (Ok(runtime), Some(permit)) = (tokio::runtime::Handle::try_current(), self.permit.take()) else {
+            return;
+        };
+        runtime.spawn(settle(made, self.slots.clone(), permit));
     }
+}
+
+/// Gives a connection back once it has said all, or closes it.
+async fn settle(mut made: Made, slots: Arc<Slots>, permit: OwnedSemaphorePermit) {
+    if let Ok(Ok(())) = timeout(SETTLING, made.connection.ping()).await {
+        slots.server.answers();
+        slots.take_back(made);
+    }
+    drop(permit);
 }
