@@ -161,7 +161,7 @@ pub enum Dead {
 pub enum Form {
     /// It is no token of a link.
     Other,
-    /// It may be one of before the marks.
+    /// It may be a token from an older version, without a mark.
     Unmarked,
     /// It was made for a link of this installation.
     Marked,

@@ -22,7 +22,8 @@ use crate::store::{
     Account, DEVICE_HOUR, DeviceMessages, Grant, GrantKind, Id, LoginNote, LoginRecord, Mailbox, StoreError,
 };
 
-/// So many sessions may begin for each message that a device may send: enough for one that asks before it sends.
+/// The number of sessions that may begin for each message that a device may send: enough for a device that asks before
+/// it sends.
 const SESSIONS_A_MESSAGE: u32 = 10;
 
 /// A device that wants to send.

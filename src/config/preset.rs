@@ -123,7 +123,7 @@ pub(crate) fn takes_device(name: &str) -> bool {
 }
 
 /// The hosts of the mail servers that take tokens of the sign-in service at `token_url`: those of every preset with
-/// that service, whatever the version of the endpoint.
+/// that service, with any version of the endpoint.
 pub(crate) fn family(token_url: &str) -> Vec<String> {
     let host = |url: &str| Some(url::Url::parse(&url.replace("{tenant}", "t")).ok()?.host_str()?.to_owned());
     let Some(service) = host(token_url) else { return Vec::new() };

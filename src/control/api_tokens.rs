@@ -88,7 +88,8 @@ pub(crate) enum Recognised {
 #[derive(Default)]
 pub(crate) struct Recogniser {
     lookups: Lookups,
-    /// The hashes of all tokens when they were read last: a token of before the marks is known by its own.
+    /// The hashes of all tokens when they were read last: a token from an older version, without a mark, is recognised
+    /// by its hash.
     known: Mutex<HashSet<[u8; API_TOKEN_HASH]>>,
 }
 

@@ -5,7 +5,8 @@
 //! a look, and cannot fill a count behind which a person would have to wait. A mark says only that a token was made
 //! here: whether the token is good is the store's word, and a token that leaks together with the key is still random.
 //!
-//! A token of before the marks has the same form as one with a mark, and counts as made by a stranger.
+//! A token from an older version, without a mark, has the same form as one with a mark, and counts as made by a
+//! stranger.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;

@@ -26,7 +26,7 @@ const OLDEST: i32 = 130_000;
 const TLS_CURE: &str = "; look at sslmode and sslrootcert in store.url";
 /// What the server does for a connection, and whether the server is a standby, in one exchange. No statement takes longer, with its waits for locks, and no transaction waits
 /// longer for the next one (in milliseconds). A machine that vanished without a word gives its places back soon. Each
-/// statement of a transaction sees what was committed before it, whatever the database's own default is.
+/// statement of a transaction sees what was committed before it, with any default of the database.
 pub(super) const SESSION: &str = "SET statement_timeout = 10000; SET idle_in_transaction_session_timeout = 10000; \
      SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
      SET default_transaction_isolation = 'read committed'; SELECT pg_is_in_recovery()";

@@ -40,7 +40,7 @@ impl Pool {
         Self { slots }
     }
 
-    /// So many connections of its own to the same server.
+    /// The number of its own connections to the same server.
     pub(super) fn beside(&self, number: usize) -> Self {
         Self::new(Slots::new(self.connect_options(), number, self.slots.server().clone()))
     }

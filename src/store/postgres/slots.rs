@@ -30,7 +30,7 @@ const CONNECTING: Duration = Duration::from_secs(4);
 const SETTLING: Duration = Duration::from_secs(3);
 /// A connection that was used so lately is used without a question.
 const FRESH: Duration = Duration::from_secs(1);
-/// So long connections live, so that those to a name follow it to another server.
+/// How long a connection lives. Connections to a name thereby follow it to another server.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// One that was not used for so long is closed.
 const LONGEST_IDLE: Duration = Duration::from_secs(10 * 60);
