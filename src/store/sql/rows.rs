@@ -224,27 +224,6 @@ pub(super) fn time_of(row: &Row, column: &str) -> Result<Option<OffsetDateTime>,
     Ok(seconds.map(sane_date_of))
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use time::Duration;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn security_row_33_whatever_a_row_holds_its_dates_can_be_calculated_with(seconds: i64) {
-            let date = sane_date_of(seconds);
-            let century = Duration::days(36_525);
-            prop_assert!(date.checked_add(century).is_some() && date.checked_sub(century).is_some());
-            prop_assert!(date.format(&time::format_description::well_known::Rfc3339).is_ok());
-            if (1_000_000_000..=4_000_000_000).contains(&seconds) {
-                prop_assert_eq!(date.unix_timestamp(), seconds);
-            }
-        }
-    }
-}
-
 /// A row of `STATUS!` in `grants.rs`.
 pub(super) fn status(row: &Row) -> Result<GrantStatus, StoreError> {
     let (id, state): (String, String) = (row.try_get("id")?, row.try_get("state")?);
@@ -267,4 +246,25 @@ pub(super) fn status(row: &Row) -> Result<GrantStatus, StoreError> {
         told: row.try_get("told")?,
         look: row.try_get("look")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::Duration;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn security_row_33_whatever_a_row_holds_its_dates_can_be_calculated_with(seconds: i64) {
+            let date = sane_date_of(seconds);
+            let century = Duration::days(36_525);
+            prop_assert!(date.checked_add(century).is_some() && date.checked_sub(century).is_some());
+            prop_assert!(date.format(&time::format_description::well_known::Rfc3339).is_ok());
+            if (1_000_000_000..=4_000_000_000).contains(&seconds) {
+                prop_assert_eq!(date.unix_timestamp(), seconds);
+            }
+        }
+    }
 }
