@@ -171,8 +171,10 @@ impl Seat {
             let unnoticed = self.marks.lock().unwrap().unnoticed(Instant::now());
             for (grant, mark) in unnoticed {
                 let name = self.process.name.clone();
-                let releasing =
-                    move |database: &mut Database| Ok(database.release_lease(&grant, &name, mark));
+                let releasing = move |database: &mut Database| {
+                    database.release_lease(&grant, &name, mark);
+                    Ok(())
+                };
                 let _ = self.call("release what was late", true, releasing).await;
             }
         }
@@ -397,7 +399,10 @@ impl LeaseStore for Seat {
     async fn release_lease(&self, grant: &Id) -> Result<(), StoreError> {
         let Some((name, mark)) = self.known_lease(grant) else { return Ok(()) };
         let id = grant.clone();
-        let releasing = move |database: &mut Database| Ok(database.release_lease(&id, &name, mark));
+        let releasing = move |database: &mut Database| {
+            database.release_lease(&id, &name, mark);
+            Ok(())
+        };
         self.call("release_lease", true, releasing).await?;
         self.marks.lock().unwrap().ended(grant);
         Ok(())
