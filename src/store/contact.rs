@@ -18,18 +18,18 @@ use tokio::time::Instant;
 pub const BEAT: Duration = Duration::from_secs(5);
 /// No lease is taken on an older sign than this, which is far below [`DEAD_AFTER`].
 const GOOD_FOR: Duration = Duration::from_secs(10);
-/// Without a sign for so many seconds a holder is dead.
+/// The number of seconds without a sign after which a holder is dead.
 pub const DEAD_AFTER: i64 = 30;
-/// So long a process has reached the database before it takes the lease of a silent holder: a sign comes every
-/// [`BEAT`], and a connection that was lost has to be made again.
+/// How long a process must have reached the database before it takes the lease of a silent holder: a living holder gives
+/// a sign every [`BEAT`], and may have to make a lost connection again.
 const CONTACT: Duration = Duration::from_secs(15);
-/// An outage that was longer may have made the living look dead. Shorter than [`DEAD_AFTER`] by the pause between two signs
+/// A longer outage may have made the living look dead. Shorter than [`DEAD_AFTER`] by the pause between two signs
 /// and the time that a connection takes; longer than that pause and two statements of a slow database.
 const BREAK: Duration = Duration::from_secs(15);
-/// The database's clock may go ahead of this process's by so much from one sign to the next.
+/// The most by which the database's clock may gain on this process's clock from one sign to the next.
 const JUMP: Duration = Duration::from_secs(5);
-/// A statement that takes a lease may be executed so long after its process has asked, by the clock of the database. An answer
-/// that comes later is not waited for.
+/// How long after its process has asked a statement that takes a lease may be executed, by the clock of the database. The
+/// process does not wait for a later answer.
 const TAKES: Duration = Duration::from_secs(12);
 /// Rows of the dead are removed after this many seconds.
 pub const FORGOTTEN_AFTER: i64 = 86_400;
@@ -41,6 +41,8 @@ pub struct Contact {
     beaten: Instant,
     /// When the database took it, by its clock: microseconds since 1970.
     seen: i64,
+    /// When the last sign was answered.
+    answered: Instant,
     /// When the first sign after the last break was answered.
     since: Instant,
 }
@@ -48,22 +50,22 @@ pub struct Contact {
 impl Contact {
     /// The first sign of life, which was sent at `sent` and taken at `seen`, is answered at `now`.
     pub fn new(sent: Instant, seen: i64, now: Instant) -> Self {
-        Self { beaten: sent, seen, since: now }
+        Self { beaten: sent, seen, answered: now, since: now }
     }
 
     /// Another sign is answered.
     pub fn gave_sign(&mut self, sent: Instant, seen: i64, now: Instant) {
-        let passed = now.duration_since(self.beaten);
-        let most = micros(passed.saturating_add(JUMP));
-        if passed > BREAK || seen.saturating_sub(self.seen) > most {
+        let most = micros(now.duration_since(self.beaten).saturating_add(JUMP));
+        if now.duration_since(self.answered) > BREAK || seen.saturating_sub(self.seen) > most {
             self.since = now;
         }
+        self.answered = now;
         if sent >= self.beaten {
             (self.beaten, self.seen) = (sent, seen);
         }
     }
 
-    /// Until when the database may take a lease that is asked for now, by its clock.
+    /// Until when the database may execute a taking of a lease that is asked for now, by the database's clock.
     pub fn take_until(&self, now: Instant) -> i64 {
         self.seen.saturating_add(micros(now.duration_since(self.beaten).saturating_add(TAKES)))
     }
