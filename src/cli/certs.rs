@@ -34,11 +34,12 @@ pub(super) enum Command {
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let config = options.load()?;
+    let place = place(&config);
     match command {
         Command::Show => match certs::find_to_read(config).await? {
             Ok(authority) => show(&authority)?,
-            Err(Nothing { directory }) => {
-                return Err(Failure::new(format!("there is no CA in {} yet", directory.display()))
+            Err(Nothing { .. }) => {
+                return Err(Failure::new(format!("there is no CA in {place} yet"))
                     .hint(format!(
                         "the first start of `{}` makes one, and so does {}",
                         command::SERVE,
@@ -59,13 +60,17 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     Ok(Done::Well)
 }
 
-/// Reports a new CA, which shows a mistake to a person who meant another installation.
-async fn open(config: Config) -> Result<Authority, Failure> {
-    // Several machines share the CA of their database.
-    let place = match config.store.postgres {
+/// Where the own CA lies. Several machines share the CA of their database.
+fn place(config: &Config) -> String {
+    match config.store.postgres {
         Some(_) => "the database".to_owned(),
         None => config.state_directory.display().to_string(),
-    };
+    }
+}
+
+/// Reports a new CA, which shows a mistake to a person who meant another installation.
+async fn open(config: Config) -> Result<Authority, Failure> {
+    let place = place(&config);
     let (authority, is_new) = certs::find(config).await?;
     if is_new {
         print::words(&format!("There was no CA in {place} yet; this one was made just now."));

@@ -52,7 +52,11 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
                 tokio::time::sleep(LEASE_POLL).await;
                 continue;
             }
-            Leased::Silent => return Err(TokenFailure::holder_silent()),
+            // The row's token lasts by the clock of the store, although it may be over by this machine's.
+            Leased::Silent => {
+                let token = inner.current(&grant)?.filter(|_| matches!(wanted, Wanted::Fresh));
+                return token.ok_or_else(TokenFailure::holder_silent);
+            }
         }
         // Before this process got the lease, another one may have stored the token or recorded a failure.
         let grant = match look(inner, id, wanted).await {

@@ -10,9 +10,12 @@ use tokio::time::Instant;
 use crate::instance::SEALER;
 use crate::world::World;
 
-/// No process takes the lease of a process that gave a sign of life so lately: half a minute, less some seconds for clocks that
-/// are set.
-const SILENT: std::time::Duration = std::time::Duration::from_secs(20);
+/// No process takes the lease of a process that gave a sign of life within this time: `DEAD_AFTER`, less the time that a
+/// statement takes.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(28);
+/// The same where the clock of the database was set within [`SILENT`]: the contact that a process needs before it believes
+/// in a death.
+const SILENT_WHERE_SET: std::time::Duration = std::time::Duration::from_secs(15);
 /// The longest pause that a row may ask for: `LONGEST_PAUSE` of `token.rs`.
 const LONGEST_PAUSE: Duration = Duration::hours(25);
 
@@ -44,6 +47,8 @@ pub(crate) struct Audit {
     leases: BTreeMap<Id, Holding>,
     /// By no clock that jumps.
     seen: BTreeMap<String, Instant>,
+    /// When the clock of the database was set.
+    set: Option<Instant>,
     taken_over: Vec<TakenOver>,
     revoked: BTreeMap<Id, Revoked>,
 }
@@ -54,6 +59,7 @@ impl Audit {
             world: world.clone(),
             leases: BTreeMap::new(),
             seen: BTreeMap::new(),
+            set: None,
             taken_over: Vec::new(),
             revoked: BTreeMap::new(),
         }
@@ -63,12 +69,21 @@ impl Audit {
         self.seen.insert(name.to_owned(), Instant::now());
     }
 
+    /// The clock of the database is set.
+    pub(crate) fn clock_is_set(&mut self) {
+        self.set = Some(Instant::now());
+    }
+
     /// A lease is taken. Its previous holder must have released it, be dead, or have kept it past its end.
     pub(crate) fn takes(&mut self, row: &Grant, new: Holding, now: OffsetDateTime) {
         let grant = &row.id;
         if let Some(old) = self.leases.get(grant).filter(|old| old.holder != new.holder) {
             let silent = self.seen.get(&old.holder).map(Instant::elapsed);
-            let is_dead = silent.is_none_or(|silent| silent >= SILENT);
+            let least = match self.set {
+                Some(set) if set.elapsed() < SILENT => SILENT_WHERE_SET,
+                _ => SILENT,
+            };
+            let is_dead = silent.is_none_or(|silent| silent >= least);
             let is_over = old.until <= now.unix_timestamp();
             if !is_dead && !is_over {
                 let (new, old) = (&new.holder, &old.holder);

@@ -120,6 +120,7 @@ impl Database {
         self.world
             .log(format_args!("the database is a standby for {} ms, its clock {off} off", time.as_millis()));
         self.world.count("failovers");
+        self.audit.clock_is_set();
         (self.mode, self.off, self.clocks) = (Mode::Standby(Instant::now() + time), off, self.clocks + 1);
     }
 
@@ -148,6 +149,7 @@ impl Database {
     /// The server's clock is set.
     pub(crate) fn jumps(&mut self, by: time::Duration) {
         (self.off, self.clocks) = (self.off + by, self.clocks + 1);
+        self.audit.clock_is_set();
         self.world.log(format_args!("the clock of the database is {} off", self.off));
         self.world.count("clock jumps of the database");
     }

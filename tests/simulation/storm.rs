@@ -151,10 +151,13 @@ impl Storm {
                 self.database.lock().unwrap().jumps(by);
             }
             11 => {
-                let instance = self.some_instance();
+                let (instance, world) = (self.some_instance(), self.world.clone());
                 tokio::spawn(async move {
                     instance.tokens.settle().await;
-                    instance.process.end();
+                    // An instance that ends after the storm would be asked for logins that have no answer.
+                    if !world.is_calm() {
+                        instance.process.end();
+                    }
                 });
             }
             12 => self.consent(&self.some_account()),
