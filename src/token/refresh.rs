@@ -52,11 +52,7 @@ pub(super) async fn refresh(inner: &Inner, id: &Id, wanted: &Wanted, held: &Atom
                 tokio::time::sleep(LEASE_POLL).await;
                 continue;
             }
-            // The row's token lasts by the clock of the store, although it may be over by this machine's.
-            Leased::Silent => {
-                let token = inner.current(&grant)?.filter(|_| matches!(wanted, Wanted::Fresh));
-                return token.ok_or_else(TokenFailure::holder_silent);
-            }
+            Leased::Silent => return lasting(inner, &grant, wanted),
         }
         // Before this process got the lease, another one may have stored the token or recorded a failure.
         let grant = match look(inner, id, wanted).await {
@@ -108,6 +104,13 @@ fn takeover(grant: &Grant, wanted: &Wanted) -> Takeover {
         (_, Wanted::OtherThan(_)) => Takeover::AtOnce,
         (_, Wanted::Fresh | Wanted::NewerThan(_) | Wanted::EndingAfter(_)) => Takeover::OnceTokenEnds,
     }
+}
+
+/// The answer while the lease's holder is silent. The row's token lasts by the clock of the store, although it may be over
+/// by this machine's clock; so a login gets that token.
+fn lasting(inner: &Inner, grant: &Grant, wanted: &Wanted) -> Fetched {
+    let token = inner.current(grant)?.filter(|_| matches!(wanted, Wanted::Fresh));
+    token.ok_or_else(TokenFailure::holder_silent)
 }
 
 /// The result of reading the row.
