@@ -160,10 +160,10 @@ class Moving(RealParts):
         [account] = json.loads(self.command("tokens", "list", "--json").stdout)
         self.assertEqual((account["account"], account["state"]), (ALICE, "ok"))
 
-        # A second run overwrites nothing.
+        # A second run has nothing to move, and writes nothing.
         again = self.command("import", "email-oauth2-proxy", old.config, "--passwords", self.passwords(), "--apply")
         self.assertIn(f"{ALICE}: it is here already, and was not touched", again.stdout.decode())
-        self.assertTrue((config.parent / "from-email-oauth2-proxy.toml").exists())
+        self.assertFalse((config.parent / "from-email-oauth2-proxy.toml").exists())
 
     def test_tokens_in_a_file_of_their_own_move_too(self):
         cache = self.work / "cache.config"
