@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Server {
     proven: OnceLock<Instant>,
     answered: Mutex<Option<Instant>>,
+    doubted: Mutex<Option<Instant>>,
 }
 
 impl Server {
@@ -38,5 +39,15 @@ impl Server {
     pub(super) fn has_answered_within(&self, time: Duration) -> bool {
         let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         answered.is_some_and(|answered| answered.elapsed() < time)
+    }
+
+    /// A connection has ended, or brought no answer: the server may have ended the others, too.
+    pub(super) fn doubt(&self) {
+        *self.doubted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether any connection has ended since `moment`.
+    pub(super) fn is_doubted_since(&self, moment: Instant) -> bool {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|doubted| doubted >= moment)
     }
 }

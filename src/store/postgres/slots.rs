@@ -28,7 +28,7 @@ const WAIT: Duration = Duration::from_secs(10);
 const CONNECTING: Duration = Duration::from_secs(4);
 /// How long the answer to a caller who is gone may take, which keeps a place meanwhile.
 const SETTLING: Duration = Duration::from_secs(3);
-/// A connection that was used so lately is used without a question.
+/// A connection that was used within this time is used without a question, unless another one has ended since.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long a connection lives. Connections to a name thereby follow it to another server.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -91,7 +91,7 @@ impl Slots {
         loop {
             let permit = self.free.clone().acquire_owned().await.map_err(|_| Error::PoolClosed)?;
             let made = match self.take_idle() {
-                Some(idle) if idle.used.elapsed() < FRESH => Ok(Some(idle)),
+                Some(idle) if self.is_fresh(&idle) => Ok(Some(idle)),
                 Some(idle) => self.revive(idle).await,
                 None => self.connect().await.map(Some),
             };
@@ -108,6 +108,10 @@ impl Slots {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn is_fresh(&self, idle: &Made) -> bool {
+        idle.used.elapsed() < FRESH && !self.server.is_doubted_since(idle.used)
     }
 
     /// One that is idle, without waiting for it: the one that was used last.
@@ -240,10 +244,14 @@ impl Lent {
         let Ok(answered) = answered else {
             // Closed without a farewell, for which it might wait for ever.
             self.made = None;
+            self.slots.server.doubt();
             return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
         };
         match answered.as_ref().is_err_and(ends) {
-            true => self.made = None,
+            true => {
+                self.made = None;
+                self.slots.server.doubt();
+            }
             false => {
                 self.is_asked = false;
                 self.slots.server.answers();
