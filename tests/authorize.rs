@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use common::{ALICE, BOB, Ran, Site, pseudo_terminal, set_mode};
+use common::{ALICE, BOB, Ran, Serving, Site, pseudo_terminal, set_mode};
 use sandbox::{Client, Flavour, LoginFault, Sandbox, TokenFault, Vendor, Wall};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -145,12 +145,7 @@ async fn a_confidential_web_client_pastes_from_its_own_https_address() {
 
 #[tokio::test]
 async fn a_confidential_web_client_is_answered_through_the_daemon_behind_a_reverse_proxy() {
-    let site = web_client_site("[callback]\naddress = \"127.0.0.1:0\"\n").await;
-    let mut serving = site.serve().await;
-    let said = serving.said("sign-ins are received on").await;
-    let port = said.rsplit(':').next().unwrap().trim().to_owned();
-    let at_the_daemon =
-        |address: &str| address.replace("https://mail.example", &format!("http://127.0.0.1:{port}"));
+    let (site, serving, at_the_daemon) = behind_a_reverse_proxy().await;
     let browser = site.sandbox.browser();
     let junk = browser.get(&at_the_daemon("https://mail.example/oauth?state=junk&code=c")).await.unwrap();
     assert_eq!(junk.status, 400);
@@ -168,12 +163,7 @@ async fn a_confidential_web_client_is_answered_through_the_daemon_behind_a_rever
 
 #[tokio::test]
 async fn security_row_15_made_up_answers_keep_no_answer_from_a_sign_in() {
-    let site = web_client_site("[callback]\naddress = \"127.0.0.1:0\"\n").await;
-    let mut serving = site.serve().await;
-    let said = serving.said("sign-ins are received on").await;
-    let port = said.rsplit(':').next().unwrap().trim().to_owned();
-    let at_the_daemon =
-        |address: &str| address.replace("https://mail.example", &format!("http://127.0.0.1:{port}"));
+    let (site, serving, at_the_daemon) = behind_a_reverse_proxy().await;
     let mut command = Running::start(&site, &["authorize", ALICE, "--no-browser", "--json"]);
     let url = command.line().await;
     let browser = site.sandbox.browser();
@@ -213,6 +203,15 @@ async fn without_the_daemons_callback_an_https_redirect_names_paste() {
         ran.code == 1 && ran.error().contains("--paste") && ran.error().contains("in [admin]"),
         "{ran:?}"
     );
+}
+
+/// A web client's site whose daemon receives the answers, and where an address of the reverse proxy leads to the daemon.
+async fn behind_a_reverse_proxy() -> (Site, Serving, impl Fn(&str) -> String) {
+    let site = web_client_site("[callback]\naddress = \"127.0.0.1:0\"\n").await;
+    let mut serving = site.serve().await;
+    let said = serving.said("sign-ins are received on").await;
+    let daemon = format!("http://127.0.0.1:{}", said.rsplit(':').next().unwrap().trim());
+    (site, serving, move |address: &str| address.replace("https://mail.example", &daemon))
 }
 
 async fn web_client_site(more: &str) -> Site {

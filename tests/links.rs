@@ -6,10 +6,20 @@ mod common;
 
 use common::person::Person;
 use common::plain::Plain;
-use common::web::ON;
+use common::web::{Answer, ON};
 use common::{ALICE, BOB, Serving, Site, login, pop3, smtp, within};
 use sandbox::{Client, Sandbox};
 use serde_json::Value;
+
+/// A person who has opened the link `url` and pressed its button, and the provider's page where they are now.
+async fn at_the_provider(serving: &Serving, url: &str) -> (Person, Answer) {
+    let mut person = Person::default();
+    person.open(url).await;
+    let path = url.strip_prefix(serving.ready["admin"].as_str().unwrap()).unwrap();
+    let pressed = person.send(path, &[]).await;
+    let consent = person.follow(pressed).await;
+    (person, consent)
+}
 
 /// A site with a page, and Alice's account, whose grant has ended.
 async fn expired(provider: sandbox::Builder, more: &str) -> (Site, Serving, Value) {
@@ -637,11 +647,7 @@ async fn security_row_45_a_consent_under_way_undoes_no_act_of_an_administrator()
     for act in ["remove", "disable", "give away"] {
         let (site, serving, settings) = expired(both(), "").await;
         let url = link_of(&serving, &settings).await;
-        let mut person = Person::default();
-        person.look(&url).await;
-        let path = url.strip_prefix(serving.ready["admin"].as_str().unwrap()).unwrap().to_owned();
-        let pressed = person.send(&path, &[]).await;
-        let consent = person.follow(pressed).await;
+        let (mut person, consent) = at_the_provider(&serving, &url).await;
         if act == "give away" {
             assert_eq!(site.tamper("UPDATE grants SET owner = ?1, owner_folded = ?1", &[BOB]).await, 1);
         } else {
@@ -716,11 +722,7 @@ async fn no_log_at_any_level_holds_a_link_an_entrance_a_cookie_or_an_answer() {
 async fn a_sign_in_outlives_a_rotation_and_a_moment_without_the_store() {
     let (site, serving, settings) = expired(both(), "").await;
     let url = link_of(&serving, &settings).await;
-    let mut person = Person::default();
-    person.open(&url).await;
-    let path = url.strip_prefix(serving.ready["admin"].as_str().unwrap()).unwrap().to_owned();
-    let pressed = person.send(&path, &[]).await;
-    let consent = person.follow(pressed).await;
+    let (mut person, consent) = at_the_provider(&serving, &url).await;
     // The first write finds that another process has written the row, as a rotation of the keys does; the third, which
     // keeps the outcome, finds no store.
     for sql in [
@@ -742,11 +744,7 @@ async fn a_sign_in_outlives_a_rotation_and_a_moment_without_the_store() {
 async fn an_answer_that_comes_while_the_store_is_away_is_taken_when_the_page_is_loaded_again() {
     let (site, serving, settings) = expired(both(), "").await;
     let url = link_of(&serving, &settings).await;
-    let mut person = Person::default();
-    person.open(&url).await;
-    let path = url.strip_prefix(serving.ready["admin"].as_str().unwrap()).unwrap().to_owned();
-    let pressed = person.send(&path, &[]).await;
-    let consent = person.follow(pressed).await;
+    let (mut person, consent) = at_the_provider(&serving, &url).await;
     let back = person.approve(&consent, ALICE).await;
     site.tamper("ALTER TABLE short_lived RENAME TO away", &[]).await;
     let to = back.header("location").to_owned();

@@ -125,11 +125,14 @@ impl Accounts {
         if notes.is_empty() {
             return;
         }
-        if let Err(error) = self.store.note_logins(&notes).await {
-            tracing::warn!("the times of {} logins are not stored yet: {error}", notes.len());
-            if matches!(error, StoreError::Away(_)) {
+        match self.store.note_logins(&notes).await {
+            Ok(()) => {}
+            // The store itself says once that it is away; this is tried again each second.
+            Err(error @ StoreError::Away(_)) => {
+                tracing::debug!("the times of {} logins are not stored yet: {error}", notes.len());
                 self.notes.put_back(notes);
             }
+            Err(error) => tracing::warn!("the times of {} logins were not stored: {error}", notes.len()),
         }
     }
 }

@@ -5,9 +5,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use sandbox::{Gate, Rotation, TokenFault};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use super::common::{ALICE, BOB, Ran, within};
+use super::common::client::Client;
+use super::common::{ALICE, BOB, Ran, Serving, within};
 use super::postgres_server::Server;
 use super::shared::{copy_key, key_ids};
 use super::{Machines, begin_to_log_in, try_to_log_in, with_an_ended_token};
@@ -32,6 +34,19 @@ async fn authorize_on_other(machines: &Machines, account: &str, meanwhile: impl 
 async fn rotated(machines: &Machines) {
     let ran = machines.site.run(&["keys", "rotate"]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+/// Rotates the keys while a login of `other` waits for its refresh, which the gate holds, as if the rotation had found that
+/// instance dead.
+async fn rotated_beside_a_refresh(machines: &Machines, other: &Serving, settings: &Value) -> (Gate, Client) {
+    let gate = Gate::new();
+    machines.site.sandbox.controls().next_token(TokenFault::Hold(gate.clone()));
+    let waiting = begin_to_log_in(other, settings).await;
+    gate.arrived(1).await;
+    let sql = "UPDATE grants SET lease_holder = NULL, lease_until = NULL";
+    assert_eq!(Server::shared().run(&machines.url, sql).await, 1);
+    rotated(machines).await;
+    (gate, waiting)
 }
 
 fn add_line(from: &Path, to: &Path) {
@@ -85,14 +100,7 @@ async fn a_rotated_token_is_kept_while_its_row_has_a_key_that_is_not_here_yet() 
     assert_eq!(ran.code, 1, "{ran:?}");
     copy_key(&machines);
 
-    let gate = Gate::new();
-    site.sandbox.controls().next_token(TokenFault::Hold(gate.clone()));
-    let mut waiting = begin_to_log_in(&other, &settings).await;
-    gate.arrived(1).await;
-    // As if the rotation had found the instance dead:
-    let sql = "UPDATE grants SET lease_holder = NULL, lease_until = NULL";
-    assert_eq!(Server::shared().run(&machines.url, sql).await, 1);
-    rotated(&machines).await;
+    let (gate, mut waiting) = rotated_beside_a_refresh(&machines, &other, &settings).await;
     // The instance reads a file without the new key.
     std::fs::write(&copy, old).unwrap();
     Server::shared().run(&machines.url, "UPDATE holder_keys SET asked = 'again'").await;
@@ -127,13 +135,7 @@ async fn a_write_that_waited_through_a_rotation_is_sealed_with_the_new_key() {
     let other = site.serve_at(&machines.other).await;
     assert_eq!(site.run(&["keys", "rotate"]).await.code, 1);
     copy_key(&machines);
-    let gate = Gate::new();
-    site.sandbox.controls().next_token(TokenFault::Hold(gate.clone()));
-    let mut waiting = begin_to_log_in(&other, &settings).await;
-    gate.arrived(1).await;
-    let sql = "UPDATE grants SET lease_holder = NULL, lease_until = NULL";
-    assert_eq!(Server::shared().run(&machines.url, sql).await, 1);
-    rotated(&machines).await;
+    let (gate, mut waiting) = rotated_beside_a_refresh(&machines, &other, &settings).await;
     gate.open();
     assert!(waiting.line().await.starts_with("* CAPABILITY "));
     assert!(waiting.line().await.starts_with("a OK "));
