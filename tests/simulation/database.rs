@@ -208,7 +208,9 @@ impl Database {
         if row.holder.as_ref().is_some_and(|holder| holder != name) {
             row.grant.interrupted_at = row.taken_at.and_then(at_second);
         }
-        (row.holder, row.until, row.taken_at) = (Some(name.clone()), Some(until), Some(asked.mark));
+        let own = row.taken_at.filter(|_| row.holder.as_ref() == Some(name));
+        let mark = own.map_or(asked.mark, |taken_at| taken_at.max(asked.mark));
+        (row.holder, row.until, row.taken_at) = (Some(name.clone()), Some(until), Some(mark));
         Some((seen, Leased::Taken))
     }
 

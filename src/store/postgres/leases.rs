@@ -35,7 +35,8 @@ macro_rules! IN_TIME {
 
 /// With a sign of life, because the clock that dates the last one stands still while a machine sleeps. Another holder in the
 /// row died before it stored the end of its refresh. An access token with less than a minute left counts as over. A lease
-/// that is over may be a living holder's after an outage; such a holder takes it again once it reaches the database ($9).
+/// that is over may be a living holder's after an outage; such a holder takes it again once it reaches the database ($9). A
+/// taking that comes late keeps the mark of a later one of the same holder, so that its own release frees nothing.
 const TAKE: &str = concat!(
     "WITH beat AS (INSERT INTO holders (name, seen) SELECT $1, clock_timestamp() WHERE ",
     IN_TIME!(),
@@ -43,7 +44,8 @@ const TAKE: &str = concat!(
      RETURNING (extract(epoch FROM seen) * 1000000)::bigint AS seen), \
      taken AS (UPDATE grants SET interrupted_at = \
      CASE WHEN lease_holder IS NOT NULL AND lease_holder <> $1 THEN lease_taken_at ELSE interrupted_at END, \
-     lease_holder = $1, lease_taken_at = $2, \
+     lease_holder = $1, \
+     lease_taken_at = CASE WHEN lease_holder = $1 THEN greatest($2, lease_taken_at) ELSE $2 END, \
      lease_until = floor(extract(epoch FROM clock_timestamp()))::bigint + $3 \
      WHERE id = $4 AND ",
     IN_TIME!(),
