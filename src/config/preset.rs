@@ -29,11 +29,13 @@ const PRESETS: &[(&str, &str)] = &[
 ];
 
 /// Other names of the hosts of sign-in services.
-const SERVICES: [(&str, &str); 4] = [
+const SERVICES: [(&str, &str); 5] = [
     ("login.live.com", "login.microsoftonline.com"),
     ("login.windows.net", "login.microsoftonline.com"),
     ("accounts.google.com", "oauth2.googleapis.com"),
     ("www.googleapis.com", "oauth2.googleapis.com"),
+    // Thunderbird's.
+    ("o2.mail.ru", "oauth.mail.ru"),
 ];
 
 type Providers = (BTreeMap<String, Provider>, Vec<Unsupported>);

@@ -31,22 +31,21 @@ pub(super) struct MailServer {
 }
 
 /// The servers of a provider that is not a preset. One whose sign-in service is a preset's in another spelling, or in
-/// an older version, may use the preset's servers.
+/// an older version, uses the preset's servers where a section leads to them.
 pub(super) fn of_own(account: &Account, servers: &[Server]) -> Result<Vec<MailServer>, Why> {
     let known = Hosts(preset_hosts());
+    let family = Hosts(account.token_url.as_deref().map(preset_family).unwrap_or_default());
     let mut found = Vec::new();
     let mut candidates = Vec::new();
     for kind in KINDS {
+        if let Some(server) = of_kind(servers, kind, |server| family.has(&server.host)).first() {
+            found.push(mail_server(server));
+            continue;
+        }
         match nearest(account, &of_kind(servers, kind, |server| !known.has(&server.host))) {
-            Ok(Some(server)) => found.push(mail_server(server)),
-            Ok(None) => {}
+            Ok(server) => found.extend(server.map(mail_server)),
             Err(several) => candidates.extend(several),
         }
-    }
-    if found.is_empty() && candidates.is_empty() {
-        let family = Hosts(account.token_url.as_deref().map(preset_family).unwrap_or_default());
-        let first = |kind| of_kind(servers, kind, |server| family.has(&server.host)).into_iter().next();
-        found.extend(KINDS.into_iter().filter_map(first).map(mail_server));
     }
     match found.is_empty() || !candidates.is_empty() {
         true => Err(Why::NoServer { candidates }),
