@@ -12,7 +12,7 @@ pub(crate) fn settings(sheet: &Sheet) -> String {
             door.title(),
             server.host,
             server.port,
-            security(server.security)
+            server.security.title()
         ));
     }
     text.push_str(&format!("User name    {}\nPassword     an app password of the proxy\n", sheet.address));
@@ -20,14 +20,6 @@ pub(crate) fn settings(sheet: &Sheet) -> String {
         text.push_str(&format!("CA to trust  {}\n", ca.file.display()));
     }
     text
-}
-
-fn security(security: Security) -> &'static str {
-    match security {
-        Security::Tls => "SSL/TLS",
-        Security::Starttls => "STARTTLS",
-        Security::None => "none",
-    }
 }
 
 /// Steps for Outlook, which reads no set-up file, one sentence each; `ca_file` says where the person finds the CA.
