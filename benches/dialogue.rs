@@ -11,7 +11,7 @@ use imap_oauth_proxy::protocol::dialogue::Event;
 use imap_oauth_proxy::protocol::imap::client::Dialogue;
 use imap_oauth_proxy::protocol::imap::upstream::SignIn;
 use imap_oauth_proxy::protocol::provider::ProviderDialogue as _;
-use imap_oauth_proxy::protocol::{Channel, Credential, Limits};
+use imap_oauth_proxy::protocol::{Channel, Credential, Limits, Request};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
 
@@ -41,7 +41,7 @@ fn client(bencher: Bencher, form: &str) {
         assert!(matches!(dialogue.step(&mut inbox, &mut outbox), Event::More));
         inbox.push(command);
         let event = dialogue.step(&mut inbox, &mut outbox);
-        assert!(matches!(event, Event::Login(_)));
+        assert!(matches!(event, Event::Asks(Request::Login(_))));
         (event, outbox)
     });
 }

@@ -17,7 +17,7 @@ use imap_oauth_proxy::protocol::imap::Imap;
 use imap_oauth_proxy::protocol::pop3::Pop3;
 use imap_oauth_proxy::protocol::provider::ProviderDialogue as _;
 use imap_oauth_proxy::protocol::submission::{Submission, upstream::SignIn};
-use imap_oauth_proxy::protocol::{Channel, Credential, Limits};
+use imap_oauth_proxy::protocol::{Channel, Credential, Limits, Request};
 use imap_oauth_proxy::secret::{Secret, random_bytes};
 use imap_oauth_proxy::wire::Buffer;
 use zeroize::Zeroizing;
@@ -131,7 +131,7 @@ fn play<P: Speech>(line: &[u8], piece: usize) -> usize {
     let mut logins = 0;
     for piece in line.chunks(piece) {
         inbox.push(piece);
-        if let Event::Login(login) = dialogue.step(&mut inbox, &mut outbox) {
+        if let Event::Asks(Request::Login(login)) = dialogue.step(&mut inbox, &mut outbox) {
             logins += usize::from(login.password.expose().len() >= 32);
         }
     }

@@ -33,7 +33,7 @@ use imap_oauth_proxy::protocol::pop3::Pop3;
 use imap_oauth_proxy::protocol::provider::ProviderDialogue;
 use imap_oauth_proxy::protocol::submission::Submission;
 use imap_oauth_proxy::protocol::{
-    Accepted, Channel, Code, Credential, Denial, DialogueEnd, Limits, Promises, Refusal, imap, pop3,
+    Accepted, Channel, Code, Credential, Denial, DialogueEnd, Limits, Promises, Refusal, Request, imap, pop3,
     submission,
 };
 use imap_oauth_proxy::secret::Secret;
@@ -277,9 +277,11 @@ impl<'a, P: Speech> Client<'a, P> {
     fn step(&mut self) {
         let event = match self.dialogue.step(&mut self.inbox, &mut self.outbox) {
             Event::More => return,
-            Event::Login(login) => format!("login \"{}\" \"{}\"", login.name, login.password.expose()),
-            Event::Send => "send".to_owned(),
-            Event::StartTls(injected) => format!("starttls {injected}"),
+            Event::Asks(Request::Login(login)) => {
+                format!("login \"{}\" \"{}\"", login.name, login.password.expose())
+            }
+            Event::Asks(Request::Send) => "send".to_owned(),
+            Event::Asks(Request::StartTls { injected }) => format!("starttls {injected}"),
             Event::End(end) => format!("end {}", end_name(&end)),
         };
         self.waits = true;

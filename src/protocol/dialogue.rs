@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::framer::Framer;
 use super::meter::Meter;
 use super::sasl::exchange::Expects;
-use super::{Channel, Code, Denial, DialogueEnd, Limits, Login, Promises};
+use super::{Channel, Code, Denial, DialogueEnd, Limits, Promises, Request};
 use crate::wire::Buffer;
 
 pub use speech::{Phrase, Speech};
@@ -25,13 +25,9 @@ pub use speech::{Phrase, Speech};
 pub enum Event {
     /// The dialogue needs more bytes than the inbox holds.
     More,
-    /// A login, which [`Dialogue::denied`] or [`Dialogue::accepted`] answers.
-    Login(Login),
-    /// A device (a client with an address that stands for an account) begins to send; its command stays in the inbox.
-    /// [`Dialogue::denied`] or [`Dialogue::accepted`] answers, as for a login.
-    Send,
-    /// STARTTLS was accepted; this number of bytes behind the command must not be interpreted.
-    StartTls(usize),
+    /// The client's request is due: [`Dialogue::denied`] or [`Dialogue::accepted`] answers a login or a device, and
+    /// [`Dialogue::tls_started`] goes on in TLS.
+    Asks(Request),
     /// The dialogue is over; the outbox holds the last words.
     End(DialogueEnd),
 }
@@ -140,7 +136,7 @@ impl<P: Speech> Dialogue<P> {
                         Denial::new(Code::ServerBug, "The login was not decided; please report this");
                     self.denied(&denial, outbox).map(Event::End)
                 }
-                State::StartTls => Some(Event::StartTls(inbox.len())),
+                State::StartTls => Some(Event::Asks(Request::StartTls { injected: inbox.len() })),
                 State::End => Some(Event::End(DialogueEnd::Closed)),
             };
             if let Some(event) = event {
@@ -149,7 +145,7 @@ impl<P: Speech> Dialogue<P> {
         }
     }
 
-    /// Goes on in TLS after [`Event::StartTls`]: everything said in cleartext is forgotten, but the counters stay.
+    /// Goes on in TLS after [`Request::StartTls`]: everything said in cleartext is forgotten, but the counters stay.
     pub fn tls_started(&mut self) {
         self.channel = Channel::Tls;
         self.device_in_clear = false;

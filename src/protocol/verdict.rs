@@ -33,7 +33,7 @@ impl Heard {
 
     /// Takes what was heard; the next attempt begins with nothing.
     pub(super) fn take(&mut self) -> Self {
-        Self { answers: self.answers, ..std::mem::take(self) }
+        std::mem::take(self)
     }
 
     /// The refusal that the line `text`, in printable form, means after this.

@@ -11,7 +11,7 @@ use imap_oauth_proxy::protocol::imap::begin_tls::BeginTls;
 use imap_oauth_proxy::protocol::imap::client::Dialogue;
 use imap_oauth_proxy::protocol::imap::upstream::SignIn;
 use imap_oauth_proxy::protocol::provider::ProviderDialogue;
-use imap_oauth_proxy::protocol::{Accepted, Channel, Credential, Limits, Refusal, sasl};
+use imap_oauth_proxy::protocol::{Accepted, Channel, Credential, Limits, Refusal, Request, sasl};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
 
@@ -112,7 +112,7 @@ fn input_has_equals(input: &[u8]) -> bool {
 }
 
 fn is_login(event: &Event, name: &[u8], password: &[u8]) {
-    let Event::Login(login) = event else { panic!("{event:?} instead of a login") };
+    let Event::Asks(Request::Login(login)) = event else { panic!("{event:?} instead of a login") };
     assert_eq!(login.name, sasl::text_of(name));
     assert_eq!(login.password.expose(), sasl::text_of(password));
 }

@@ -16,7 +16,7 @@ pub(crate) mod submission;
 
 use imap_oauth_proxy::protocol::dialogue::{Dialogue, Event, Speech};
 use imap_oauth_proxy::protocol::provider::ProviderDialogue;
-use imap_oauth_proxy::protocol::{Accepted, Channel, Code, Denial, DialogueEnd, Limits, Refusal};
+use imap_oauth_proxy::protocol::{Accepted, Channel, Code, Denial, DialogueEnd, Limits, Refusal, Request};
 use imap_oauth_proxy::wire::Buffer;
 
 /// Limits that small inputs reach.
@@ -90,7 +90,7 @@ fn play_client<P: Speech>(
                     true
                 }
             },
-            Event::Login(login) => {
+            Event::Asks(Request::Login(login)) => {
                 transcript.events.push(format!("{:?} {:?}", login.name, login.password.expose()));
                 transcript.events.extend(at_login(&dialogue));
                 match decide(&login.name, login.password.expose()) {
@@ -108,7 +108,7 @@ fn play_client<P: Speech>(
                 }
             }
             // Every second login is refused, with any name and password.
-            Event::Send => {
+            Event::Asks(Request::Send) => {
                 transcript.events.push("send".into());
                 transcript.events.extend(at_login(&dialogue));
                 let is_refused = transcript.events.iter().filter(|event| *event == "send").count() % 2 == 1;
@@ -124,7 +124,7 @@ fn play_client<P: Speech>(
                     }
                 }
             }
-            Event::StartTls(_) => {
+            Event::Asks(Request::StartTls { .. }) => {
                 transcript.events.push("starttls".into());
                 true
             }

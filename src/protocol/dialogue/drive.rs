@@ -17,22 +17,19 @@ impl<P: Speech> Dialogue<P> {
         loop {
             let (inbox, outbox) = client.buffers();
             let event = self.step(inbox, outbox);
-            if matches!(event, Event::StartTls(_)) {
+            if matches!(event, Event::Asks(Request::StartTls { .. })) {
                 // These bytes are never interpreted, neither here nor as part of the handshake.
                 inbox.clear();
             }
             let flushed = client.flush().await;
-            let request = match event {
+            match event {
                 // The client may not get the last line; the end is reported either way.
                 Event::End(end) => return Err(end),
-                Event::Login(login) => Some(Request::Login(login)),
-                Event::Send => Some(Request::Send),
-                Event::StartTls(injected) => Some(Request::StartTls { injected }),
-                Event::More => None,
-            };
-            flushed?;
-            if let Some(request) = request {
-                return Ok(request);
+                Event::Asks(request) => {
+                    flushed?;
+                    return Ok(request);
+                }
+                Event::More => flushed?,
             }
             let filled = match self.meter.awaits_header(client.inbox()) {
                 false => client.fill().await,

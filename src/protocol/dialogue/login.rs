@@ -5,7 +5,7 @@ use crate::protocol::framer::Framer;
 use crate::protocol::line::{is_http, trim_end};
 use crate::protocol::meter::Begins;
 use crate::protocol::sasl::exchange::{Expects, Turn};
-use crate::protocol::{Channel, DialogueEnd, Login};
+use crate::protocol::{Channel, DialogueEnd, Login, Request};
 use crate::wire::Buffer;
 
 impl<P: Speech> Dialogue<P> {
@@ -61,15 +61,10 @@ impl<P: Speech> Dialogue<P> {
             _ => self.command(input, outbox),
         };
         // The line of a device stays for the relay.
-        if let Some(Event::Send) = event {
-            return event;
+        if !matches!(self.state, State::Send) {
+            self.take(end, inbox);
         }
-        self.take(end, inbox);
-        // The number of bytes behind STARTTLS is known only after the command is taken.
-        match event {
-            Some(Event::StartTls(_)) => Some(Event::StartTls(inbox.len())),
-            other => other,
-        }
+        event
     }
 
     fn command(&mut self, command: &[u8], outbox: &mut Buffer) -> Option<Event> {
@@ -135,15 +130,15 @@ impl<P: Speech> Dialogue<P> {
     pub(crate) fn login(&mut self, mut login: Login) -> Event {
         self.own.takes(&mut login);
         self.state = State::Login;
-        Event::Login(login)
+        Event::Asks(Request::Login(login))
     }
 
+    /// Answers STARTTLS. The next step, when the command was taken, counts the bytes behind it.
     pub(crate) fn start_tls(&mut self, outbox: &mut Buffer) -> Option<Event> {
         match self.channel {
             Channel::StartTls => {
-                self.say(Phrase::BeginTls, outbox);
                 self.state = State::StartTls;
-                Some(Event::StartTls(0))
+                self.say(Phrase::BeginTls, outbox)
             }
             Channel::Tls => self.say(Phrase::TlsIsActive, outbox),
             Channel::Cleartext => self.say(Phrase::NoTls, outbox),

@@ -3,9 +3,9 @@
 //! A sign-in alone does not prove that: Exchange accepts tokens for mailboxes that it then refuses with the first
 //! command ("User is authenticated but not connected").
 
-use super::meaning::{refused, turned_away, violation};
+use super::meaning::{refused, turned_away};
 use super::response::{self, Response, Status};
-use crate::protocol::framer::{Framed, Framer};
+use crate::protocol::framer::Framer;
 use crate::protocol::provider::ProviderDialogue;
 use crate::protocol::verdict::Heard;
 use crate::protocol::{Answers, Refusal};
@@ -37,23 +37,7 @@ impl ProviderDialogue for List {
     }
 
     fn next(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
-        let end = loop {
-            match self.framer.next(inbox) {
-                Framed::Complete(end) => break end,
-                Framed::Literal(literal)
-                    if response::is_text(inbox.get(..literal.start).unwrap_or_default(), TAG) =>
-                {
-                    break literal.start;
-                }
-                Framed::Literal(literal) if literal.size <= RESPONSE_LIMIT as u64 => {
-                    self.framer.skip(&literal);
-                }
-                Framed::More if inbox.len() <= RESPONSE_LIMIT => return Ok(None),
-                _ => return Err(violation("it sent too long a response")),
-            }
-        };
-        self.framer = Framer::default();
-        Ok(Some(end))
+        response::find(&mut self.framer, inbox, TAG, (RESPONSE_LIMIT, "it sent too long a response"))
     }
 
     fn hear(&mut self, response: &[u8], _: &mut Buffer) -> Result<Option<usize>, Refusal> {

@@ -11,7 +11,7 @@
 
 use super::meaning::{TOKEN, listen, refused, turned_away, violation};
 use super::response::{self, Offer, Response, Status, Words};
-use crate::protocol::framer::{Framed, Framer};
+use crate::protocol::framer::Framer;
 use crate::protocol::provider::ProviderDialogue;
 use crate::protocol::sasl::bearer::Bearer;
 use crate::protocol::{Accepted, Answers, Credential, Door, Refusal, verdict};
@@ -63,27 +63,13 @@ impl ProviderDialogue for SignIn<'_> {
         if self.responses >= RESPONSES_LIMIT {
             return Err(violation("it sent more than 100 responses without a verdict"));
         }
-        let too_much = || violation("it sent more than a sign-in can need");
-        let room = RESPONSE_LIMIT.min(EXCHANGE_LIMIT - self.bytes.min(EXCHANGE_LIMIT));
-        let end = loop {
-            let literal = match self.framer.next(inbox) {
-                Framed::More if inbox.len() <= room => return Ok(None),
-                Framed::Complete(end) if end <= room => break end,
-                Framed::Literal(literal) if literal.start <= room => literal,
-                _ => return Err(too_much()),
-            };
-            if response::is_text(inbox.get(..literal.start).unwrap_or_default(), self.own_tag()) {
-                break literal.start;
-            }
-            if literal.size > (room - literal.start) as u64 {
-                return Err(too_much());
-            }
-            self.framer.skip(&literal);
-        };
-        self.framer = Framer::default();
-        self.bytes += end;
-        self.responses += 1;
-        Ok(Some(end))
+        let room = RESPONSE_LIMIT.min(EXCHANGE_LIMIT.saturating_sub(self.bytes));
+        let tag = self.own_tag();
+        let too_much = "it sent more than a sign-in can need";
+        let found = response::find(&mut self.framer, inbox, tag, (room, too_much))?;
+        self.bytes += found.unwrap_or(0);
+        self.responses += u32::from(found.is_some());
+        Ok(found)
     }
 
     fn hear(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {

@@ -15,7 +15,7 @@ use super::reply::{NAME, write_deferral, write_denial, write_end, write_reply};
 use crate::protocol::called::called;
 use crate::protocol::dialogue::{self, Event, Phrase, Speech, State};
 use crate::protocol::line::trim_end;
-use crate::protocol::{Channel, Denial, Promises};
+use crate::protocol::{Channel, Denial, Promises, Request};
 use crate::wire::Buffer;
 
 /// The dialogue with a sender.
@@ -71,7 +71,7 @@ impl Speech for Submission {
             Command::Quit => return dialogue.log_out(outbox),
             Command::Mail if may_send => {
                 dialogue.state = State::Send;
-                return Some(Event::Send);
+                return Some(Event::Asks(Request::Send));
             }
             Command::AfterLogin(command) if may_send => dialogue.own.refuse_recipient(command, outbox),
             Command::Mail | Command::AfterLogin(_) => dialogue.refuse_mail(outbox),
