@@ -41,6 +41,7 @@ use crate::account::{Accounts, Admitted, Gates};
 use crate::config::{Access, Device, LimitSettings, Security};
 use crate::links::Links;
 use crate::metrics::{Abort, Metrics};
+use crate::protocol::dialogue::Dialogue;
 use crate::protocol::{self, DialogueEnd, Door, Promises, Protocol, Request};
 use crate::secret::random_bytes;
 use crate::shutdown::Shutdown;
@@ -160,7 +161,8 @@ impl<P: Protocol> Connection<P> {
         let mut ending = pin!(farewell::ending(self.shutdown.begun(), permit.lost()));
         let (stream, channel) = self.open(tcp, deadline, ending.as_mut()).await?;
         let failed_logins = self.proxy.limits.failed_logins;
-        let mut dialogue = P::new(channel, protocol::Limits { failed_logins, ..protocol::Limits::default() });
+        let limits = protocol::Limits { failed_logins, ..protocol::Limits::default() };
+        let mut dialogue = Dialogue::<P>::new(channel, limits);
         if let Some(promises) = self.proxy.promises.get(&P::DOOR) {
             dialogue.promise(promises);
         }
@@ -196,7 +198,7 @@ impl<P: Protocol> Connection<P> {
     /// The client's next request, and the answer to it.
     async fn converse(
         &self,
-        dialogue: &mut P,
+        dialogue: &mut Dialogue<P>,
         client: &mut Wire<Socket>,
         deadline: Instant,
         permit: &mut ConnectionPermit,
@@ -238,7 +240,7 @@ impl<P: Protocol> Connection<P> {
     /// Answers one login, or a device: by joining both sides, or by a refusal after which the dialogue continues.
     async fn answer(
         &self,
-        dialogue: &mut P,
+        dialogue: &mut Dialogue<P>,
         client: &mut Wire<Socket>,
         asked: Asked,
         deadline: Instant,

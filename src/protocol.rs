@@ -12,6 +12,7 @@ mod denial;
 pub mod dialogue;
 mod door;
 mod end;
+mod framer;
 pub mod imap;
 mod limits;
 mod line;
@@ -19,6 +20,7 @@ mod meter;
 mod not_listed;
 pub mod pop3;
 mod promises;
+pub mod provider;
 mod refusal;
 pub mod sasl;
 mod session;
@@ -27,10 +29,9 @@ mod trace;
 mod verdict;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
-use self::dialogue::ClientDialogue;
+use self::dialogue::{Dialogue, Speech};
 use self::sasl::Mechanism;
 use crate::secret::Secret;
 use crate::wire::{Stream, Wire};
@@ -59,11 +60,11 @@ pub struct Login {
 /// A decision that the client's dialogue needs from the proxy.
 #[derive(Debug)]
 pub enum Request {
-    /// A login. The dialogue waits until [`Protocol::deny`] or [`Protocol::accept`].
+    /// A login. The dialogue waits until [`Dialogue::deny`] or [`Dialogue::accept`].
     Login(Login),
-    /// A device, whose address stands for an account ([`ClientDialogue::admit_device`]), begins to send without a
-    /// login. Its MAIL stays unread until [`Protocol::accept`], which leaves the line to the relay, or
-    /// [`Protocol::deny`], which answers and drops it.
+    /// A device, whose address stands for an account ([`Dialogue::admit_device`]), begins to send without a
+    /// login. Its MAIL stays unread until [`Dialogue::accept`], which leaves the line to the relay, or
+    /// [`Dialogue::deny`], which answers and drops it.
     Send,
     /// The client was told to begin TLS.
     StartTls {
@@ -149,13 +150,8 @@ impl Accepted {
     }
 }
 
-/// A mail protocol, from the accepted connection to the end of the session. A value is the dialogue of one
-/// connection.
-///
-/// The caller sets deadlines: it may drop any future of this trait while that waits. The dialogue keeps its place,
-/// received bytes stay in the wire and unsent ones in its outbox, so after a timeout [`Protocol::bye`] still gives
-/// a pending command its answer. After a dropped [`Protocol::authenticate`] the upstream wire must be closed.
-pub trait Protocol: Sized + Send + Sync {
+/// A mail protocol, from the accepted connection to the end of the session.
+pub trait Protocol: Speech {
     /// The door of this protocol.
     const DOOR: Door;
 
@@ -168,30 +164,10 @@ pub trait Protocol: Sized + Send + Sync {
     const KEEPS_REFUSED: bool;
 
     /// The words of this protocol that a session trace may show.
-    const WORDS: &'static Vocabulary = &Vocabulary::NONE;
+    const WORDS: &'static Vocabulary;
 
     /// Observes a session after its login.
     type Watch: Watch;
-
-    /// The dialogue with the client up to its login.
-    type Dialogue: ClientDialogue + Send + Sync;
-
-    /// The dialogue of a connection that was just accepted.
-    fn new(channel: Channel, limits: Limits) -> Self;
-
-    /// The dialogue of this connection.
-    fn dialogue(&mut self) -> &mut Self::Dialogue;
-
-    /// Tells the dialogue, before it begins, what every configured provider supports. A protocol whose client asks
-    /// again after its login ignores this.
-    fn promise(&mut self, promises: &Arc<Promises>) {
-        self.dialogue().promise(promises);
-    }
-
-    /// Tells the dialogue, before it begins, that the client's address stands for an account.
-    fn admit_device(&mut self) {
-        self.dialogue().admit_device();
-    }
 
     /// The greeting that refuses a connection before any dialogue, with the reason.
     fn turn_away(denial: &Denial) -> Vec<u8>;
@@ -202,67 +178,12 @@ pub trait Protocol: Sized + Send + Sync {
         None
     }
 
-    /// Greets (once), answers the client's commands, and returns the client's next request.
-    fn next<S: Stream>(
-        &mut self,
-        client: &mut Wire<S>,
-    ) -> impl Future<Output = Result<Request, DialogueEnd>> + Send {
-        dialogue::next(self.dialogue(), client)
-    }
-
-    /// The name that the client has given itself so far, printable and bounded. Only for the log and for lists: a
-    /// client may give any name.
-    fn client_called(&mut self) -> Option<&str> {
-        self.dialogue().client_called()
-    }
-
-    /// Goes on in TLS after [`Request::StartTls`]: everything said in cleartext is forgotten.
-    fn tls_started(&mut self) {
-        self.dialogue().tls_started();
-    }
-
-    /// Refuses the login that [`Protocol::next`] returned. [`Code::AuthenticationFailed`] counts against the
-    /// connection, which ends after too many of them; otherwise `next` continues with the bytes behind the login.
-    fn deny<S: Stream>(
-        &mut self,
-        client: &mut Wire<S>,
-        denial: &Denial,
-    ) -> impl Future<Output = Result<(), DialogueEnd>> + Send {
-        dialogue::deny(self.dialogue(), client, denial)
-    }
-
-    /// Signs in at the provider on behalf of the login that [`Protocol::next`] returned, on a
-    /// fresh connection. May be called again, on another connection, after a refusal.
-    fn authenticate<U: Stream>(
-        &self,
-        upstream: &mut Wire<U>,
-        credential: &Credential<'_>,
-    ) -> impl Future<Output = Result<Accepted, Refusal>> + Send;
-
-    /// Passes the provider's acceptance on. Afterwards both wires are for the relay:
-    /// [`Wire::into_parts`] gives the bytes that no dialogue has taken.
-    fn accept<S: Stream>(
-        &mut self,
-        client: &mut Wire<S>,
-        accepted: Accepted,
-    ) -> impl Future<Output = Result<(), DialogueEnd>> + Send {
-        self.dialogue().accepted();
-        async move { Ok(client.send(accepted.lines()).await?) }
-    }
-
-    /// Ends the dialogue from our side: a waiting command is refused with `denial`, and the client is told that
-    /// the connection closes.
-    fn bye<S: Stream>(
-        &mut self,
-        client: &mut Wire<S>,
-        denial: &Denial,
-    ) -> impl Future<Output = Result<(), DialogueEnd>> + Send {
-        dialogue::bye(self.dialogue(), client, denial)
-    }
-
-    /// Signs in at the provider without a client, on a fresh connection: the first half of a proof that a token
-    /// opens a mailbox. [`Protocol::look_in`] then uses the wire.
+    /// Signs in at the provider, on a fresh connection, on behalf of the login with which `client` waits. Without a
+    /// client this is the first half of a proof that a token opens a mailbox; [`Protocol::look_in`] then uses the wire.
+    ///
+    /// If this future is dropped while it waits, the wire is in the middle of an exchange: close it.
     fn sign_in<U: Stream>(
+        client: Option<&Dialogue<Self>>,
         upstream: &mut Wire<U>,
         credential: &Credential<'_>,
     ) -> impl Future<Output = Result<Accepted, Refusal>> + Send;

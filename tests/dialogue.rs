@@ -5,6 +5,7 @@
 mod pipe;
 
 use imap_oauth_proxy::config::Mechanism;
+use imap_oauth_proxy::protocol::imap::client::Dialogue;
 use imap_oauth_proxy::protocol::imap::{self, Imap};
 use imap_oauth_proxy::protocol::{
     Channel, Code, Credential, Denial, DialogueEnd, Limits, Protocol as _, Refusal, Request,
@@ -17,15 +18,15 @@ use tokio::io::DuplexStream;
 const GREETING: &str =
     "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ID AUTH=PLAIN AUTH=LOGIN] imap-oauth-proxy ready\r\n";
 
-async fn login(imap: &mut Imap, client: &mut Wire<DuplexStream>) -> (String, String) {
+async fn login(imap: &mut Dialogue, client: &mut Wire<DuplexStream>) -> (String, String) {
     match imap.next(client).await.unwrap() {
         Request::Login(login) => (login.name.clone(), login.password.expose().to_owned()),
         other => panic!("{other:?} instead of a login"),
     }
 }
 
-fn dialogue() -> Imap {
-    Imap::new(Channel::Tls, Limits::default())
+fn dialogue() -> Dialogue {
+    Dialogue::new(Channel::Tls, Limits::default())
 }
 
 #[tokio::test]
@@ -85,7 +86,7 @@ async fn i20_what_waits_behind_a_denied_login_is_answered_here() {
 async fn s1_s2_bytes_behind_starttls_are_reported_and_gone() {
     let (mut program, mut client) = Peer::new();
     program.say("a STARTTLS\r\nb LOGIN x y\r\n").await;
-    let mut imap = Imap::new(Channel::StartTls, Limits::default());
+    let mut imap = Dialogue::new(Channel::StartTls, Limits::default());
     let request = imap.next(&mut client).await.unwrap();
     assert!(matches!(request, Request::StartTls { injected: 13 }), "{request:?}");
     let (_, unread) = client.into_parts();
@@ -160,7 +161,7 @@ async fn a_provider_that_hangs_up_is_said_so() {
         port: 993,
         sasl_ir: None,
     };
-    let refusal = imap::sign_in(b"a", &mut upstream, &credential).await.unwrap_err();
+    let refusal = Imap::sign_in(None, &mut upstream, &credential).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Closed), "{refusal:?}");
 }
 
@@ -169,7 +170,7 @@ async fn a_mailbox_is_proven_by_its_folders() {
     let (mut provider, mut upstream) = Peer::new();
     provider.say("* LIST () \"/\" INBOX\r\n* LIST () \"/\" {6}\r\nP3 OK\n\r\n* 3 EXISTS\r\n").await;
     provider.say("* list (\\Noselect) NIL \"x\"\r\nP3 OK done\r\n").await;
-    assert_eq!(imap::count_folders(&mut upstream).await.unwrap(), 3);
+    assert_eq!(Imap::look_in(&mut upstream).await.unwrap(), Some(3));
     provider.hears("P3 LIST \"\" \"*\"\r\n").await;
     provider.hears("P4 LOGOUT\r\n").await;
 }
@@ -178,7 +179,7 @@ async fn a_mailbox_is_proven_by_its_folders() {
 async fn a_token_without_a_mailbox_is_found_out() {
     let (mut provider, mut upstream) = Peer::new();
     provider.say("P3 BAD User is authenticated but not connected.\r\n* BYE Connection closed. 14\r\n").await;
-    let refusal = imap::count_folders(&mut upstream).await.unwrap_err();
+    let refusal = Imap::look_in(&mut upstream).await.unwrap_err().0;
     assert!(matches!(refusal, Refusal::Disabled(_)), "{refusal}");
 }
 
@@ -203,7 +204,7 @@ fn what_providers_say_in_a_session_has_a_cause_and_a_remedy() {
 async fn ends(limits: Limits, lines: &str) -> (String, DialogueEnd) {
     let (mut program, mut client) = Peer::new();
     program.say(lines).await;
-    let end = Imap::new(Channel::Tls, limits).next(&mut client).await.unwrap_err();
+    let end = Dialogue::new(Channel::Tls, limits).next(&mut client).await.unwrap_err();
     drop(client);
     (program.hears_rest().await, end)
 }

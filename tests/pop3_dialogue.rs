@@ -7,6 +7,7 @@ mod pipe;
 
 use imap_oauth_proxy::config::Mechanism;
 use imap_oauth_proxy::protocol::pop3::Pop3;
+use imap_oauth_proxy::protocol::pop3::client::Dialogue;
 use imap_oauth_proxy::protocol::{
     Channel, Code, Credential, Denial, DialogueEnd, Limits, Protocol as _, Refusal, Request,
 };
@@ -20,11 +21,11 @@ const MESSAGE: &str = "dXNlcj1hbGljZUBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LlRFU
 /// `user=recent:alice@example.com`.
 const RECENT: &str = "dXNlcj1yZWNlbnQ6YWxpY2VAZXhhbXBsZS5jb20BYXV0aD1CZWFyZXIgeWEyOS5URVNUAQE=\r\n";
 
-fn dialogue() -> Pop3 {
-    Pop3::new(Channel::Tls, Limits::default())
+fn dialogue() -> Dialogue {
+    Dialogue::new(Channel::Tls, Limits::default())
 }
 
-async fn login(pop3: &mut Pop3, client: &mut Wire<DuplexStream>) -> (String, String) {
+async fn login(pop3: &mut Dialogue, client: &mut Wire<DuplexStream>) -> (String, String) {
     match pop3.next(client).await.unwrap() {
         Request::Login(login) => (login.name.clone(), login.password.expose().to_owned()),
         Request::StartTls { .. } => panic!("STLS instead of a login"),
@@ -173,7 +174,7 @@ async fn answers_that_a_dropped_future_did_not_get_out_stay_for_the_next() {
 async fn security_row_8_bytes_behind_stls_are_reported_and_gone() {
     let (mut fetcher, mut client) = Peer::new();
     fetcher.say("STLS\r\nUSER evil\r\n").await;
-    let mut pop3 = Pop3::new(Channel::StartTls, Limits::default());
+    let mut pop3 = Dialogue::new(Channel::StartTls, Limits::default());
     let request = pop3.next(&mut client).await.unwrap();
     assert!(matches!(request, Request::StartTls { injected: 11 }), "{request:?}");
     let (_, unread) = client.into_parts();
@@ -217,7 +218,7 @@ async fn a_pop3_server_that_hangs_up_is_said_so() {
         let (mut provider, mut upstream) = Peer::new();
         provider.say(said).await;
         drop(provider);
-        let refusal = Pop3::sign_in(&mut upstream, &credential(&token)).await.unwrap_err();
+        let refusal = Pop3::sign_in(None, &mut upstream, &credential(&token)).await.unwrap_err();
         assert!(matches!(refusal, Refusal::Closed), "{said:?}: {refusal:?}");
     }
     let (mut provider, mut upstream) = Peer::new();
@@ -232,7 +233,7 @@ async fn a_check_signs_in_looks_and_never_says_quit() {
     let (mut provider, mut upstream) = Peer::new();
     provider.say("+OK x\r\n+OK\r\nSASL XOAUTH2\r\n.\r\n+ \r\n+OK in\r\n+OK 3 1000\r\n").await;
     let token = token();
-    Pop3::sign_in(&mut upstream, &credential(&token)).await.unwrap();
+    Pop3::sign_in(None, &mut upstream, &credential(&token)).await.unwrap();
     assert_eq!(Pop3::look_in(&mut upstream).await.unwrap(), None);
     drop(upstream);
     assert_eq!(provider.hears_rest().await, format!("CAPA\r\nAUTH XOAUTH2\r\n{MESSAGE}STAT\r\n"));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use imap_oauth_proxy::config::Mechanism;
 use imap_oauth_proxy::protocol::submission::Submission;
+use imap_oauth_proxy::protocol::submission::client::Dialogue;
 use imap_oauth_proxy::protocol::{
     Channel, Code, Credential, Denial, DialogueEnd, Limits, Promises, Protocol as _, Refusal, Request,
 };
@@ -20,11 +21,11 @@ use tokio::io::DuplexStream;
 const GREETING: &str = "220 imap-oauth-proxy.localhost ESMTP ready\r\n";
 const MESSAGE: &str = "dXNlcj1hbGljZUBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LlRFU1QBAQ==\r\n";
 
-fn dialogue() -> Submission {
-    Submission::new(Channel::Tls, Limits::default())
+fn dialogue() -> Dialogue {
+    Dialogue::new(Channel::Tls, Limits::default())
 }
 
-async fn login(submission: &mut Submission, client: &mut Wire<DuplexStream>) -> (String, String) {
+async fn login(submission: &mut Dialogue, client: &mut Wire<DuplexStream>) -> (String, String) {
     match submission.next(client).await.unwrap() {
         Request::Login(login) => (login.name.clone(), login.password.expose().to_owned()),
         other => panic!("{other:?} instead of a login"),
@@ -197,7 +198,7 @@ async fn a_goodbye_between_two_commands_is_one_reply() {
 async fn security_row_8_bytes_behind_starttls_are_reported_and_gone_at_a_submission_port() {
     let (mut sender, mut client) = Peer::new();
     sender.say("STARTTLS\r\nMAIL FROM:<x@evil.example>\r\n").await;
-    let mut submission = Submission::new(Channel::StartTls, Limits::default());
+    let mut submission = Dialogue::new(Channel::StartTls, Limits::default());
     let request = submission.next(&mut client).await.unwrap();
     assert!(matches!(request, Request::StartTls { injected: 28 }), "{request:?}");
     let (_, unread) = client.into_parts();
@@ -241,7 +242,7 @@ async fn a_submission_server_that_hangs_up_is_said_so() {
     provider.say("220 x\r\n250-x\r\n").await;
     drop(provider);
     let token = token();
-    let refusal = Submission::sign_in(&mut upstream, &credential(&token)).await.unwrap_err();
+    let refusal = Submission::sign_in(None, &mut upstream, &credential(&token)).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Closed), "{refusal:?}");
 
     let (mut provider, mut upstream) = Peer::new();
@@ -256,7 +257,7 @@ async fn a_check_signs_in_and_quits_without_a_message() {
     let (mut provider, mut upstream) = Peer::new();
     provider.say("220 x\r\n250-x\r\n250 AUTH XOAUTH2\r\n334 \r\n235 2.7.0 OK\r\n").await;
     let token = token();
-    Submission::sign_in(&mut upstream, &credential(&token)).await.unwrap();
+    Submission::sign_in(None, &mut upstream, &credential(&token)).await.unwrap();
     assert_eq!(Submission::look_in(&mut upstream).await.unwrap(), None);
     drop(upstream);
     let heard = provider.hears_rest().await;

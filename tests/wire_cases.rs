@@ -27,10 +27,13 @@
 use imap_oauth_proxy::config::Mechanism;
 use std::sync::Arc;
 
-use imap_oauth_proxy::protocol::dialogue::{ClientDialogue, Event, ProviderDialogue, Step};
-use imap_oauth_proxy::protocol::imap::response_code;
+use imap_oauth_proxy::protocol::dialogue::{Dialogue, Event, Speech};
+use imap_oauth_proxy::protocol::imap::{Imap, response_code};
+use imap_oauth_proxy::protocol::pop3::Pop3;
+use imap_oauth_proxy::protocol::provider::ProviderDialogue;
+use imap_oauth_proxy::protocol::submission::Submission;
 use imap_oauth_proxy::protocol::{
-    Accepted, Channel, Code, Credential, Denial, DialogueEnd, Limits, Promises, Refusal, imap, pop3,
+    Accepted, Channel, Code, Credential, Denial, DialogueEnd, Limits, Promises, Refusal, Request, imap, pop3,
     submission,
 };
 use imap_oauth_proxy::secret::Secret;
@@ -38,27 +41,27 @@ use imap_oauth_proxy::wire::Buffer;
 
 #[test]
 fn logins() {
-    run_clients::<imap::client::Dialogue>(include_str!("wire_cases/logins.txt"));
+    run_clients::<Imap>(include_str!("wire_cases/logins.txt"));
 }
 
 #[test]
 fn authenticate() {
-    run_clients::<imap::client::Dialogue>(include_str!("wire_cases/authenticate.txt"));
+    run_clients::<Imap>(include_str!("wire_cases/authenticate.txt"));
 }
 
 #[test]
 fn commands() {
-    run_clients::<imap::client::Dialogue>(include_str!("wire_cases/commands.txt"));
+    run_clients::<Imap>(include_str!("wire_cases/commands.txt"));
 }
 
 #[test]
 fn bounds() {
-    run_clients::<imap::client::Dialogue>(include_str!("wire_cases/bounds.txt"));
+    run_clients::<Imap>(include_str!("wire_cases/bounds.txt"));
 }
 
 #[test]
 fn channels() {
-    run_clients::<imap::client::Dialogue>(include_str!("wire_cases/channels.txt"));
+    run_clients::<Imap>(include_str!("wire_cases/channels.txt"));
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn imap_starttls() {
 
 #[test]
 fn submission_clients() {
-    run_clients::<submission::client::Dialogue>(include_str!("wire_cases/submission.txt"));
+    run_clients::<Submission>(include_str!("wire_cases/submission.txt"));
 }
 
 #[test]
@@ -95,7 +98,7 @@ fn submission_providers() {
 
 #[test]
 fn pop3_clients() {
-    run_clients::<pop3::client::Dialogue>(include_str!("wire_cases/pop3.txt"));
+    run_clients::<Pop3>(include_str!("wire_cases/pop3.txt"));
 }
 
 #[test]
@@ -110,10 +113,10 @@ fn pop3_providers() {
     }
 }
 
-fn run_clients<D: ClientDialogue>(file: &str) {
+fn run_clients<P: Speech>(file: &str) {
     for (name, lines) in cases(file) {
         for byte_by_byte in [false, true] {
-            Client::<D>::new(&name, byte_by_byte).run(&lines);
+            Client::<P>::new(&name, byte_by_byte).run(&lines);
         }
     }
 }
@@ -187,10 +190,10 @@ fn code(name: &str) -> Code {
 }
 
 /// A mail program's side, played from a transcript.
-struct Client<'a, D> {
+struct Client<'a, P> {
     name: &'a str,
     byte_by_byte: bool,
-    dialogue: D,
+    dialogue: Dialogue<P>,
     inbox: Buffer,
     outbox: Buffer,
     events: Vec<String>,
@@ -198,9 +201,9 @@ struct Client<'a, D> {
     waits: bool,
 }
 
-impl<'a, D: ClientDialogue> Client<'a, D> {
+impl<'a, P: Speech> Client<'a, P> {
     fn new(name: &'a str, byte_by_byte: bool) -> Self {
-        let dialogue = D::new(Channel::Tls, Limits::default());
+        let dialogue = Dialogue::new(Channel::Tls, Limits::default());
         Self {
             name,
             byte_by_byte,
@@ -222,7 +225,7 @@ impl<'a, D: ClientDialogue> Client<'a, D> {
                     "cleartext" => Channel::Cleartext,
                     _ => Channel::Tls,
                 };
-                self.dialogue = D::new(channel, Limits::default());
+                self.dialogue = Dialogue::new(channel, Limits::default());
                 continue;
             }
             if let Some(promises) = text.strip_prefix("promises ").filter(|_| kind.starts_with('=')) {
@@ -274,9 +277,11 @@ impl<'a, D: ClientDialogue> Client<'a, D> {
     fn step(&mut self) {
         let event = match self.dialogue.step(&mut self.inbox, &mut self.outbox) {
             Event::More => return,
-            Event::Login(login) => format!("login \"{}\" \"{}\"", login.name, login.password.expose()),
-            Event::Send => "send".to_owned(),
-            Event::StartTls(injected) => format!("starttls {injected}"),
+            Event::Asks(Request::Login(login)) => {
+                format!("login \"{}\" \"{}\"", login.name, login.password.expose())
+            }
+            Event::Asks(Request::Send) => "send".to_owned(),
+            Event::Asks(Request::StartTls { injected }) => format!("starttls {injected}"),
             Event::End(end) => format!("end {}", end_name(&end)),
         };
         self.waits = true;
@@ -312,7 +317,7 @@ impl<'a, D: ClientDialogue> Client<'a, D> {
                 self.inbox.clear();
                 self.dialogue.tls_started();
             }
-            "bye" => self.dialogue.bye(&Denial::new(Code::Unavailable, rest), &mut self.outbox),
+            "bye" => self.dialogue.dismissed(&Denial::new(Code::Unavailable, rest), &mut self.outbox),
             "unread" => {
                 assert_eq!(&*self.inbox, &unescape(rest)[..], "{}", self.name);
                 self.inbox.clear();
@@ -357,12 +362,17 @@ struct Provider<'a> {
 }
 
 /// The way into TLS as a sign-in that is accepted without a word.
-struct Beginning<'a>(&'a mut imap::begin_tls::BeginTls);
+struct Beginning(imap::begin_tls::BeginTls);
 
-impl ProviderDialogue for Beginning<'_> {
-    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
-        let ready = self.0.step(inbox, outbox)?;
-        Ok(if ready { Step::Accepted(Accepted::default()) } else { Step::More })
+impl ProviderDialogue for Beginning {
+    type Outcome = Accepted;
+
+    fn next(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
+        self.0.next(inbox)
+    }
+
+    fn hear(&mut self, answer: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
+        Ok(self.0.hear(answer, outbox)?.map(|()| Accepted::default()))
     }
 }
 
@@ -411,8 +421,7 @@ impl<'a> Provider<'a> {
     }
 
     fn begin_tls(&self, lines: &[String]) {
-        let mut begin_tls = imap::begin_tls::BeginTls::new();
-        self.play(&mut Beginning(&mut begin_tls), lines);
+        self.play(&mut Beginning(imap::begin_tls::BeginTls::default()), lines);
     }
 
     fn with_credential(&self, run: impl FnOnce(&Credential<'_>)) {
@@ -430,13 +439,13 @@ impl<'a> Provider<'a> {
         run(&credential);
     }
 
-    fn play(&self, sign_in: &mut impl ProviderDialogue, lines: &[String]) {
+    fn play(&self, sign_in: &mut impl ProviderDialogue<Outcome = Accepted>, lines: &[String]) {
         let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
         let mut verdict: Verdict = None;
         let mut passed_on = 0;
         if !self.greeted {
             let begun = sign_in.step(&mut inbox, &mut outbox);
-            assert!(matches!(begun, Ok(Step::More)), "{}: {begun:?}", self.name);
+            assert!(matches!(begun, Ok(None)), "{}: {begun:?}", self.name);
         }
         for line in lines {
             let (kind, text) = split(line);
@@ -451,8 +460,8 @@ impl<'a> Provider<'a> {
                             continue;
                         }
                         match sign_in.step(&mut inbox, &mut outbox) {
-                            Ok(Step::More) => {}
-                            Ok(Step::Accepted(accepted)) => verdict = Some(Ok(accepted)),
+                            Ok(None) => {}
+                            Ok(Some(accepted)) => verdict = Some(Ok(accepted)),
                             Err(refusal) => verdict = Some(Err(refusal)),
                         }
                     }

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::{Answered, Connection, denial};
 use crate::metrics::Abort;
-use crate::protocol::dialogue::ClientDialogue as _;
+use crate::protocol::dialogue::Dialogue;
 use crate::protocol::{Denial, DialogueEnd, Protocol};
 use crate::tls::Socket;
 use crate::wire::Wire;
@@ -55,23 +55,12 @@ pub(super) async fn ending(stopping: impl Future<Output = ()>, lost: impl Future
     }
 }
 
-/// Tells the client why the connection ends. A connection that lost its place is closed without waiting.
-async fn dismiss<P: Protocol>(ending: Ending, dialogue: &mut P, client: &mut Wire<Socket>) -> Answered {
-    match ending {
-        Ending::Stopping => {
-            last_word(dialogue, client, &denial::stopping()).await;
-            Answered::Over
-        }
-        Ending::Displaced => {
-            debug!("closed before the login: all places are taken, and other connections wait");
-            let _ = tokio::time::timeout(Duration::ZERO, dialogue.bye(client, &denial::full())).await;
-            Answered::Cut
-        }
-    }
-}
-
 /// Ends the dialogue from our side.
-pub(super) async fn last_word<P: Protocol>(dialogue: &mut P, client: &mut Wire<Socket>, denial: &Denial) {
+pub(super) async fn last_word<P: Protocol>(
+    dialogue: &mut Dialogue<P>,
+    client: &mut Wire<Socket>,
+    denial: &Denial,
+) {
     let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
 }
 
@@ -102,15 +91,26 @@ pub(super) fn turn_away<P: Protocol>(tcp: &TcpStream, denial: &Denial) {
 }
 
 impl<P: Protocol> Connection<P> {
-    /// Ends a connection before its login for a reason from outside.
+    /// Ends a connection before its login for a reason from outside, and tells the client why. A connection that lost its
+    /// place is closed without waiting.
     pub(super) async fn dismiss(
         &self,
         ending: Ending,
-        dialogue: &mut P,
+        dialogue: &mut Dialogue<P>,
         client: &mut Wire<Socket>,
     ) -> Answered {
         self.aborted(ending.reason());
-        dismiss(ending, dialogue, client).await
+        match ending {
+            Ending::Stopping => {
+                last_word(dialogue, client, &denial::stopping()).await;
+                Answered::Over
+            }
+            Ending::Displaced => {
+                debug!("closed before the login: all places are taken, and other connections wait");
+                let _ = tokio::time::timeout(Duration::ZERO, dialogue.bye(client, &denial::full())).await;
+                Answered::Cut
+            }
+        }
     }
 
     /// Counts a connection that ends without a login.
@@ -120,8 +120,8 @@ impl<P: Protocol> Connection<P> {
 
     /// Logs a device that began to send in cleartext and did not begin TLS: no person reads the answer that the device
     /// got.
-    pub(super) fn name_device_in_clear(&self, dialogue: &mut P) {
-        if let Some(device) = self.device.as_ref().filter(|_| dialogue.dialogue().device_spoke_in_clear()) {
+    pub(super) fn name_device_in_clear(&self, dialogue: &mut Dialogue<P>) {
+        if let Some(device) = self.device.as_ref().filter(|_| dialogue.device_spoke_in_clear()) {
             warn!(
                 "the device at {} sent MAIL without STARTTLS, which this listener asks for; switch TLS on in the \
                  device, or name the device at a listener with security = \"none\"",

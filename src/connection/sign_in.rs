@@ -20,6 +20,7 @@ use super::{ANSWER_RESERVE, Connection, denial, doors};
 use crate::account::{Account, Admitted, Grant, Mailbox, UpstreamPermit};
 use crate::config::Names;
 use crate::metrics::Code;
+use crate::protocol::dialogue::Dialogue;
 use crate::protocol::{Accepted, Credential, MendedBy, Protocol, Refusal, Said};
 use crate::tls::Socket;
 use crate::token::{AccessToken, TokenFailure};
@@ -42,7 +43,7 @@ pub(super) enum Failed {
 impl<P: Protocol> Connection<P> {
     pub(super) async fn sign_in(
         &self,
-        dialogue: &P,
+        dialogue: &Dialogue<P>,
         admitted: &Admitted,
         came: Instant,
         deadline: Instant,
@@ -168,7 +169,7 @@ enum Tried {
 
 struct Attempt<'a, P> {
     connection: &'a Connection<P>,
-    dialogue: &'a P,
+    dialogue: &'a Dialogue<P>,
     account: &'a Account,
     grant: &'a Grant,
     mailbox: &'a Mailbox,

@@ -1,201 +1,187 @@
-//! The parts that the dialogues of all protocols share, and the loops that move bytes for them: step, flush, and
-//! fill when more bytes are needed. The dialogues make all decisions and know no sockets.
+//! The dialogue with a client from the greeting to its login, the same for all protocols: bytes in, events out.
+//!
+//! [`Dialogue`] takes complete lines and commands from the inbox, writes answers to the outbox and returns when it
+//! needs more bytes, or a decision; `drive` moves the bytes. A protocol adds its commands and its words ([`Speech`]). After a login the dialogue waits: bytes that the client pipelined stay in the inbox, uninterpreted,
+//! until the login is denied (then the dialogue reads them) or accepted (then the relay gets them).
+//!
+//! Everything is bounded by [`Limits`]. Bytes of a command are wiped as soon as it is answered.
 
-use std::io;
+mod drive;
+mod login;
+mod speech;
+
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{Accepted, Channel, Denial, DialogueEnd, Limits, Login, Promises, Refusal, Request};
-use crate::wire::{Buffer, Stream, Wire};
+use super::framer::Framer;
+use super::meter::Meter;
+use super::sasl::exchange::Expects;
+use super::{Channel, Code, Denial, DialogueEnd, Limits, Promises, Request};
+use crate::wire::Buffer;
+
+pub use speech::{Phrase, Speech};
 
 /// Why a dialogue with a client stopped.
 #[derive(Debug)]
 pub enum Event {
     /// The dialogue needs more bytes than the inbox holds.
     More,
-    /// A login, which [`ClientDialogue::denied`] or [`ClientDialogue::accepted`] answers.
-    Login(Login),
-    /// A device (a client with an address that stands for an account) begins to send; its command stays in the inbox.
-    /// [`ClientDialogue::denied`] or [`ClientDialogue::accepted`] answers, as for a login.
-    Send,
-    /// STARTTLS was accepted; this number of bytes behind the command must not be interpreted.
-    StartTls(usize),
+    /// The client's request is due: [`Dialogue::denied`] or [`Dialogue::accepted`] answers a login or a device, and
+    /// [`Dialogue::tls_started`] goes on in TLS.
+    Asks(Request),
     /// The dialogue is over; the outbox holds the last words.
     End(DialogueEnd),
 }
 
-/// A dialogue with a client, from the greeting to its login: bytes in, events out.
+/// The dialogue of one connection with its client.
 ///
-/// After a login the dialogue waits: bytes that the client pipelined stay in the inbox, uninterpreted. If the
-/// login is denied, the dialogue continues with them; if it is accepted, the relay gets them.
-pub trait ClientDialogue {
+/// The caller sets deadlines: it may drop any future of this type while that waits. The dialogue keeps its place,
+/// received bytes stay in the wire and unsent ones in its outbox, so after a timeout [`Dialogue::bye`] still gives
+/// a pending command its answer. After a dropped [`Dialogue::authenticate`] the upstream wire must be closed.
+#[derive(Debug)]
+pub struct Dialogue<P> {
+    pub(super) channel: Channel,
+    pub(super) meter: Meter,
+    /// The capabilities that every configured provider has; a protocol whose client asks again after its login has
+    /// none.
+    pub(super) promises: Option<Arc<Promises>>,
+    /// Whether the client's address stands for an account: no login is needed.
+    pub(super) is_device: bool,
+    /// The device has begun to send before STARTTLS.
+    pub(super) device_in_clear: bool,
+    pub(super) state: State,
+    pub(super) framer: Framer,
+    /// The name that the client has given itself.
+    pub(super) called: Option<String>,
+    /// What only this protocol remembers.
+    pub(super) own: P,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// The greeting was not sent yet.
+    New,
+    /// Between commands, or within one.
+    Command,
+    /// A SASL exchange waits for a line.
+    Sasl(Expects),
+    /// A login waits for the proxy's decision.
+    Login,
+    /// A device that begins to send waits for the proxy's decision; its line is still in the inbox.
+    Send,
+    /// The client was told to begin TLS.
+    StartTls,
+    /// The dialogue has ended.
+    End,
+}
+
+impl<P: Speech> Dialogue<P> {
     /// A dialogue before its greeting.
-    fn new(channel: Channel, limits: Limits) -> Self;
+    pub fn new(channel: Channel, limits: Limits) -> Self {
+        Self {
+            channel,
+            meter: Meter::new(limits),
+            promises: None,
+            is_device: false,
+            device_in_clear: false,
+            state: State::New,
+            framer: Framer::default(),
+            called: None,
+            own: P::default(),
+        }
+    }
 
     /// Tells the dialogue, before it begins, what every configured provider supports.
-    fn promise(&mut self, _promises: &Arc<Promises>) {}
+    pub fn promise(&mut self, promises: &Arc<Promises>) {
+        self.promises = Some(promises.clone());
+    }
 
-    /// Tells the dialogue, before it begins, that the client's address stands for an account: no login is needed.
-    fn admit_device(&mut self) {}
+    /// Tells the dialogue, before it begins, that the client's address stands for an account.
+    pub fn admit_device(&mut self) {
+        self.is_device = true;
+    }
+
+    /// The name that the client has given itself so far, printable and bounded. Only for the log and for lists: a
+    /// client may give any name.
+    pub fn client_called(&self) -> Option<&str> {
+        self.called.as_deref()
+    }
+
+    /// Whether a device ([`Dialogue::admit_device`]) has begun to send without the TLS that it must begin first.
+    pub fn device_spoke_in_clear(&self) -> bool {
+        self.device_in_clear
+    }
+
+    /// The capabilities that the client was promised.
+    pub fn promises(&self) -> Option<&Promises> {
+        self.promises.as_deref()
+    }
+
+    /// Whether a login, or a device, waits for its answer.
+    pub fn is_asked(&self) -> bool {
+        matches!(self.state, State::Login | State::Send)
+    }
 
     /// Processes the inbox until an event occurs. The first call, with an empty inbox, greets.
-    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event;
-
-    /// Whether the empty lines in `inbox` wait unanswered, because a PROXY protocol header could begin so.
-    fn awaits_header(&self, inbox: &[u8]) -> bool;
-
-    /// The rest of a header did not come, so the empty lines are to be answered.
-    fn no_header(&mut self);
-
-    /// The name that the client has given itself.
-    fn client_called(&self) -> Option<&str>;
-
-    /// Whether a device ([`ClientDialogue::admit_device`]) has begun to send without the TLS that it must begin first.
-    fn device_spoke_in_clear(&self) -> bool {
-        false
+    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Event {
+        loop {
+            let event = match self.state {
+                State::New => {
+                    self.state = State::Command;
+                    self.say(Phrase::Greeting, outbox)
+                }
+                State::Command | State::Sasl(_) => P::read(self, inbox, outbox),
+                // The caller did not answer the login, so the client gets this answer.
+                State::Login | State::Send => {
+                    let denial =
+                        Denial::new(Code::ServerBug, "The login was not decided; please report this");
+                    self.denied(&denial, outbox).map(Event::End)
+                }
+                State::StartTls => Some(Event::Asks(Request::StartTls { injected: inbox.len() })),
+                State::End => Some(Event::End(DialogueEnd::Closed)),
+            };
+            if let Some(event) = event {
+                return event;
+            }
+        }
     }
 
-    /// Continues in TLS: everything said in cleartext is forgotten, but the counters stay.
-    fn tls_started(&mut self);
+    /// Goes on in TLS after [`Request::StartTls`]: everything said in cleartext is forgotten, but the counters stay.
+    pub fn tls_started(&mut self) {
+        self.channel = Channel::Tls;
+        self.device_in_clear = false;
+        self.state = State::Command;
+        self.framer = Framer::default();
+        self.called = None;
+        self.own = P::default();
+    }
 
-    /// Refuses the waiting login; `Some` if that was one failure too many.
-    fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd>;
-
-    /// The client sent more than may be held before a login.
-    fn too_much(&mut self, outbox: &mut Buffer) -> DialogueEnd;
+    /// Refuses the waiting login. [`Code::AuthenticationFailed`] counts against the connection: `Some` if that was one
+    /// failure too many.
+    pub fn denied(&mut self, denial: &Denial, outbox: &mut Buffer) -> Option<DialogueEnd> {
+        if !self.is_asked() {
+            return None;
+        }
+        P::deny(self, denial, outbox);
+        let was_login = matches!(std::mem::replace(&mut self.state, State::Command), State::Login);
+        if !was_login || denial.code != Code::AuthenticationFailed {
+            return None;
+        }
+        let end = self.meter.failure()?;
+        self.say(Phrase::TooManyFailures, outbox);
+        self.state = State::End;
+        Some(end)
+    }
 
     /// The provider accepted the waiting login: the dialogue interprets nothing any more.
-    fn accepted(&mut self);
+    pub fn accepted(&mut self) {
+        self.state = State::End;
+    }
 
     /// Ends the dialogue from our side, with an answer to a waiting command.
-    fn bye(&mut self, denial: &Denial, outbox: &mut Buffer);
-}
-
-/// The state of a dialogue with a provider after a step.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The dialogue needs more bytes than the inbox holds.
-    More,
-    /// The provider accepted the token.
-    Accepted(Accepted),
-}
-
-/// A sign-in at a provider, from its greeting to its verdict on a token: bytes in, verdict out.
-pub trait ProviderDialogue {
-    /// Processes the inbox; lines to send go to the outbox.
-    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal>;
-
-    /// The meaning of the connection's end while a verdict is due.
-    fn closed(&mut self) -> Refusal {
-        Refusal::Closed
-    }
-}
-
-/// A balancer sends its header in one piece; a client that has sent an empty line waits for an answer.
-const HEADER_PATIENCE: Duration = Duration::from_secs(1);
-
-/// [`Protocol::next`](super::Protocol::next).
-pub(super) async fn next<S: Stream>(
-    dialogue: &mut impl ClientDialogue,
-    client: &mut Wire<S>,
-) -> Result<Request, DialogueEnd> {
-    loop {
-        let (inbox, outbox) = client.buffers();
-        let event = dialogue.step(inbox, outbox);
-        if matches!(event, Event::StartTls(_)) {
-            // These bytes are never interpreted, neither here nor as part of the handshake.
-            inbox.clear();
-        }
-        let flushed = client.flush().await;
-        match event {
-            // The client may not get the last line; the end is reported either way.
-            Event::End(end) => return Err(end),
-            Event::Login(login) => return flushed.map(|()| Request::Login(login)).map_err(Into::into),
-            Event::Send => return flushed.map(|()| Request::Send).map_err(Into::into),
-            Event::StartTls(injected) => {
-                return flushed.map(|()| Request::StartTls { injected }).map_err(Into::into);
-            }
-            Event::More => flushed?,
-        }
-        let filled = match dialogue.awaits_header(client.inbox()) {
-            false => client.fill().await,
-            true => match tokio::time::timeout(HEADER_PATIENCE, client.fill()).await {
-                Ok(filled) => filled,
-                Err(_) => {
-                    dialogue.no_header();
-                    continue;
-                }
-            },
-        };
-        match filled {
-            Ok(0) => return Err(DialogueEnd::Vanished),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
-                let (_, outbox) = client.buffers();
-                let end = dialogue.too_much(outbox);
-                let _ = client.flush().await;
-                return Err(end);
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// [`Protocol::deny`](super::Protocol::deny).
-pub(super) async fn deny<S: Stream>(
-    dialogue: &mut impl ClientDialogue,
-    client: &mut Wire<S>,
-    denial: &Denial,
-) -> Result<(), DialogueEnd> {
-    let (_, outbox) = client.buffers();
-    match dialogue.denied(denial, outbox) {
-        Some(end) => {
-            let _ = client.flush().await;
-            Err(end)
-        }
-        None => Ok(client.flush().await?),
-    }
-}
-
-/// [`Protocol::bye`](super::Protocol::bye).
-pub(super) async fn bye<S: Stream>(
-    dialogue: &mut impl ClientDialogue,
-    client: &mut Wire<S>,
-    denial: &Denial,
-) -> Result<(), DialogueEnd> {
-    let (_, outbox) = client.buffers();
-    dialogue.bye(denial, outbox);
-    Ok(client.flush().await?)
-}
-
-/// Drives a sign-in. If this future is dropped while it waits, the wire is in the middle of an exchange: close it.
-pub(super) async fn sign_in<U: Stream>(
-    sign_in: &mut impl ProviderDialogue,
-    upstream: &mut Wire<U>,
-) -> Result<Accepted, Refusal> {
-    let step = |inbox: &mut Buffer, outbox: &mut Buffer| match sign_in.step(inbox, outbox)? {
-        Step::More => Ok(None),
-        Step::Accepted(accepted) => Ok(Some(accepted)),
-    };
-    match drive(upstream, step).await {
-        Err(Refusal::Closed) => Err(sign_in.closed()),
-        signed_in => signed_in,
-    }
-}
-
-/// Moves bytes for `step` until `step` has a result.
-pub(super) async fn drive<U: Stream, T>(
-    upstream: &mut Wire<U>,
-    mut step: impl FnMut(&mut Buffer, &mut Buffer) -> Result<Option<T>, Refusal>,
-) -> Result<T, Refusal> {
-    loop {
-        let (inbox, outbox) = upstream.buffers();
-        let wanted = step(inbox, outbox)?;
-        upstream.flush().await?;
-        match wanted {
-            Some(wanted) => return Ok(wanted),
-            None if upstream.fill().await? == 0 => return Err(Refusal::Closed),
-            None => {}
+    pub fn dismissed(&mut self, denial: &Denial, outbox: &mut Buffer) {
+        if !matches!(self.state, State::End) {
+            P::bye(self, denial, outbox);
+            self.state = State::End;
         }
     }
 }

@@ -106,9 +106,9 @@ impl Door {
         credential: &Credential<'_>,
     ) -> Result<Accepted, Refusal> {
         match self {
-            Self::Imap => Imap::sign_in(upstream, credential).await,
-            Self::Pop3 => Pop3::sign_in(upstream, credential).await,
-            Self::Submission => Submission::sign_in(upstream, credential).await,
+            Self::Imap => Imap::sign_in(None, upstream, credential).await,
+            Self::Pop3 => Pop3::sign_in(None, upstream, credential).await,
+            Self::Submission => Submission::sign_in(None, upstream, credential).await,
         }
     }
 

@@ -1,14 +1,12 @@
-//! IMAP: drives the two dialogues over their wires.
+//! IMAP: its part of the dialogue with a client, and its dialogues with a provider.
 //!
-//! [`client::Dialogue`] and [`upstream::SignIn`] make all decisions and know no sockets; the loops here move bytes
-//! for them. The sign-in speaks with the provider under the tag of the client's own login command, so that the
+//! The sign-in speaks with the provider under the tag of the client's own login command, so that the
 //! provider's answer can be passed on unchanged.
 
 mod answer;
 pub mod begin_tls;
 pub mod client;
 mod command;
-mod framer;
 mod meaning;
 mod probe;
 mod response;
@@ -17,16 +15,17 @@ mod watch;
 
 use std::time::Duration;
 
-use super::dialogue::{self, ClientDialogue as _};
-use super::{Accepted, Channel, Credential, Denial, Door, Limits, NotListed, Protocol, Refusal, Vocabulary};
+use super::provider::drive;
+use super::{Accepted, Credential, Denial, Door, NotListed, Protocol, Refusal, Vocabulary};
 use crate::wire::{Stream, Wire};
 use begin_tls::BeginTls;
 use client::Dialogue;
+use probe::List;
 use upstream::SignIn;
 
 pub use answer::response_code;
+pub use client::Imap;
 pub use meaning::advice_on;
-pub use probe::count_folders;
 pub use watch::SessionWatch;
 
 /// The words that a session trace may show.
@@ -55,12 +54,6 @@ const WORDS: Vocabulary = Vocabulary {
 /// The tag of a sign-in without a client.
 const PROOF_TAG: &[u8] = b"a1";
 
-/// The IMAP dialogue of one connection.
-#[derive(Debug)]
-pub struct Imap {
-    dialogue: Dialogue,
-}
-
 impl Protocol for Imap {
     const DOOR: Door = Door::Imap;
     /// Mail programs that reconnect close their old session within a moment; a longer wait would make them time
@@ -71,15 +64,6 @@ impl Protocol for Imap {
     const WORDS: &'static Vocabulary = &WORDS;
 
     type Watch = SessionWatch;
-    type Dialogue = Dialogue;
-
-    fn new(channel: Channel, limits: Limits) -> Self {
-        Self { dialogue: Dialogue::new(channel, limits) }
-    }
-
-    fn dialogue(&mut self) -> &mut Dialogue {
-        &mut self.dialogue
-    }
 
     /// A BYE instead of a greeting (RFC 3501 §7.1.5).
     fn turn_away(denial: &Denial) -> Vec<u8> {
@@ -90,39 +74,24 @@ impl Protocol for Imap {
         Some(answer::alert(text))
     }
 
-    async fn authenticate<U: Stream>(
-        &self,
-        upstream: &mut Wire<U>,
-        credential: &Credential<'_>,
-    ) -> Result<Accepted, Refusal> {
-        let tag = self.dialogue.login_tag().ok_or(Refusal::NotAsked)?;
-        sign_in(tag, upstream, credential).await
-    }
-
     async fn sign_in<U: Stream>(
+        client: Option<&Dialogue>,
         upstream: &mut Wire<U>,
         credential: &Credential<'_>,
     ) -> Result<Accepted, Refusal> {
-        sign_in(PROOF_TAG, upstream, credential).await
+        let tag = client.map_or(PROOF_TAG, Dialogue::login_tag);
+        drive(SignIn::new(tag, credential)?, upstream).await
     }
 
+    /// Lists the folders: Exchange accepts tokens for mailboxes that it then refuses with the first command.
     async fn look_in<U: Stream>(upstream: &mut Wire<U>) -> Result<Option<usize>, NotListed> {
-        count_folders(upstream).await.map(Some).map_err(NotListed)
+        let folders = drive(List::default(), upstream).await.map_err(NotListed)?;
+        // For politeness; the answer is not awaited.
+        let _ = upstream.send(b"P4 LOGOUT\r\n").await;
+        Ok(Some(folders))
     }
 
     async fn begin_tls<U: Stream>(upstream: &mut Wire<U>) -> Result<(), Refusal> {
-        let mut begin_tls = BeginTls::new();
-        dialogue::drive(upstream, |inbox, outbox| Ok(begin_tls.step(inbox, outbox)?.then_some(()))).await
+        drive(BeginTls::default(), upstream).await
     }
-}
-
-/// Signs in at a provider on a fresh connection, under `tag`: a client's tag, or one of the proxy's own.
-///
-/// If this future is dropped while it waits, the wire is in the middle of an exchange: close it.
-pub async fn sign_in<U: Stream>(
-    tag: &[u8],
-    upstream: &mut Wire<U>,
-    credential: &Credential<'_>,
-) -> Result<Accepted, Refusal> {
-    dialogue::sign_in(&mut SignIn::new(tag, credential)?, upstream).await
 }

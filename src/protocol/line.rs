@@ -1,26 +1,4 @@
-//! Lines, as all mail protocols have them: their ends, and the first lines of browsers and probes.
-
-/// The search for the end of a line in a buffer that grows. It looks at each byte once. A bare LF ends a line too,
-/// because some mail programs send nothing else.
-#[derive(Debug, Default)]
-pub(super) struct LineSearch {
-    searched: usize,
-}
-
-impl LineSearch {
-    /// The end of the first line of `input`, its line end included. The caller must remove the line: the next call
-    /// searches from the start.
-    pub(super) fn next(&mut self, input: &[u8]) -> Option<usize> {
-        let unsearched = input.get(self.searched..)?;
-        match memchr::memchr(b'\n', unsearched) {
-            Some(at) => Some(std::mem::take(&mut self.searched) + at + 1),
-            None => {
-                self.searched = input.len();
-                None
-            }
-        }
-    }
-}
+//! Lines, as all mail protocols have them: their ends and words, and the first lines of browsers and probes.
 
 /// `text` without trailing blanks and line ends.
 pub(super) fn trim_end(text: &[u8]) -> &[u8] {
@@ -54,18 +32,4 @@ pub(super) fn is_http(line: &[u8]) -> bool {
     };
     let is_target = matches!(target.first(), Some(b'/' | b'*')) || target.contains(&b':');
     method.iter().all(u8::is_ascii_uppercase) && is_target && version.starts_with(b"HTTP/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_end_in_crlf_or_a_bare_lf_and_no_byte_is_searched_twice() {
-        let mut search = LineSearch::default();
-        assert_eq!(search.next(b"EHLO x"), None);
-        assert_eq!(search.searched, 6);
-        assert_eq!(search.next(b"EHLO x\r\nQUIT\n"), Some(8));
-        assert_eq!(search.next(b"QUIT\n"), Some(5));
-    }
 }

@@ -1,6 +1,5 @@
 //! Counts what a client has used before its login, against its [`Limits`].
 
-use super::line::LineSearch;
 use super::{Channel, DialogueEnd, Limits};
 use crate::text::proxy_header;
 
@@ -82,16 +81,6 @@ impl Meter {
     /// Notes that the rest of a header did not come: from now on, empty lines are never the beginning of a header.
     pub(super) fn no_header(&mut self) {
         self.no_header = true;
-    }
-
-    /// The end of the client's next line, or none while more of it must be read. An error is the reason to end the
-    /// connection: the line is too long, or cannot become short enough.
-    pub(super) fn line(&self, search: &mut LineSearch, inbox: &[u8]) -> Result<Option<usize>, &'static str> {
-        match search.next(inbox) {
-            None if inbox.is_empty() => Ok(None),
-            // Another read brings at least one more byte.
-            found => self.check(found.unwrap_or(inbox.len() + 1)).map(|()| found),
-        }
     }
 
     /// Counts a command.

@@ -263,6 +263,11 @@ impl Advice {
         Self { cause, remedy, by: MendedBy::Person }
     }
 
+    /// Advice for the administrator of the mailbox.
+    pub const fn administrator(cause: &'static str, remedy: &'static str) -> Self {
+        Self { cause, remedy, by: MendedBy::Administrator }
+    }
+
     fn cure(&self) -> Cure {
         match self.by {
             MendedBy::Administrator => Cure::Administrator { text: self.remedy.to_owned() },

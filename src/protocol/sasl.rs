@@ -5,6 +5,7 @@
 //! bearer message is built from checked parts only: the formats have no quoting, so a `\x01` or a line break in a
 //! user name could add a field. Passwords and tokens are wiped when they are dropped.
 
+pub(super) mod bearer;
 pub mod exchange;
 
 use base64::Engine as _;

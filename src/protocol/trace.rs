@@ -39,6 +39,7 @@ pub struct Vocabulary {
     pub message: Option<&'static str>,
 }
 
+#[cfg(test)]
 impl Vocabulary {
     /// The vocabulary of a protocol of which lines are only counted, not shown.
     pub const NONE: Self = Self {

@@ -1,16 +1,12 @@
-//! The parts of a provider's refusal that the protocols share.
-//!
-//! All of them answer challenges and report missing mechanisms in the same way. Submission and POP3 servers also send
-//! different replies with the same meanings, the [`Verdict`]; the meanings of IMAP's replies are in `imap::meaning`.
+//! The parts of a provider's refusal that the protocols share: what was heard before it, its [`Verdict`], and the table
+//! of known texts. The texts themselves, and their advice, are in the `meaning` of each protocol.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::denial::plain_text;
-use super::sasl::{self, Challenge, Mechanism};
-use super::{Advice, Answers, Door, Refusal, Said};
-use crate::wire::Buffer;
+use super::sasl::Challenge;
+use super::{Advice, Answers, Refusal, Said};
 
 pub(super) const UNAVAILABLE: Advice =
     Advice::person("The mail provider is busy or down", "wait and try again later");
@@ -19,18 +15,14 @@ pub(super) const WEB_LOGIN: Advice = Advice::person(
     "sign in there and try again",
 );
 
-/// The most challenges that are answered. One is common; a server that sends more than two will not accept.
-const CHALLENGES_LIMIT: u32 = 2;
-
-/// Mechanisms that carry a password.
-const OF_PASSWORDS: [&str; 6] = ["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "NTLM", "PLAIN-CLIENTTOKEN"];
-
 /// Lines before the verdict that help to explain it.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     /// The current step.
     pub(super) answers: Answers,
     pub(super) challenge: Option<Box<Challenge>>,
+    /// The URL of a web login that a line before the verdict named.
+    pub(super) url: Option<String>,
 }
 
 impl Heard {
@@ -41,49 +33,32 @@ impl Heard {
 
     /// Takes what was heard; the next attempt begins with nothing.
     pub(super) fn take(&mut self) -> Self {
-        Self { answers: self.answers, challenge: self.challenge.take() }
+        std::mem::take(self)
     }
-}
 
-/// None of the configured mechanisms is among those that a server of this protocol has `offered`.
-pub(super) fn no_mechanism(door: Door, offered: &[String]) -> Refusal {
-    match offered.iter().all(|name| OF_PASSWORDS.contains(&name.as_str())) {
-        true => Refusal::PasswordsOnly(door),
-        false => Refusal::NoCommonMechanism(plain_text(&offered.join(", "))),
+    /// The refusal that the line `text`, in printable form, means after this.
+    pub(super) fn refusal(self, text: String, (verdict, advice): Judgement) -> Refusal {
+        let said = Said { text, answers: self.answers, challenge: self.challenge, advice };
+        match verdict {
+            Verdict::Token => Refusal::Token(said),
+            Verdict::Connections => Refusal::Connections(said),
+            Verdict::Throttled => Refusal::Throttled { wait: backoff(&said.text), said },
+            Verdict::Disabled => Refusal::Disabled(said),
+            Verdict::WebLogin => Refusal::WebLogin { url: self.url.or_else(|| first_url(&said.text)), said },
+            Verdict::Unavailable => Refusal::Unavailable(said),
+        }
     }
-}
-
-/// Answers the challenge with which a server refuses the token, so that the verdict follows. `challenges` counts
-/// those of this attempt; `heard` keeps the first.
-pub(super) fn answer_challenge(
-    door: Door,
-    text: &[u8],
-    mechanism: Mechanism,
-    challenges: &mut u32,
-    heard: &mut Option<Box<Challenge>>,
-    outbox: &mut Buffer,
-) -> Result<(), Refusal> {
-    *challenges += 1;
-    if *challenges > CHALLENGES_LIMIT {
-        return Err(Refusal::Violation { door, what: "it asks for more than the mechanism holds" });
-    }
-    heard.get_or_insert_with(|| Box::new(Challenge::decode(text)));
-    outbox.push(sasl::dummy_answer(mechanism));
-    outbox.push(b"\r\n");
-    Ok(())
 }
 
 /// The meaning of the connection's end while a verdict is due. Behind a challenge it refuses the token, which `advice`
 /// explains: some servers hang up instead of a verdict.
-pub(super) fn closed(challenge: Option<Box<Challenge>>, advice: Advice) -> Refusal {
-    match challenge {
+pub(super) fn closed(heard: Heard, advice: Advice) -> Refusal {
+    match heard.challenge {
         None => Refusal::Closed,
-        challenge => Refusal::Token(Said {
-            text: "connection closed".to_owned(),
-            answers: Answers::Nothing,
-            challenge,
-            advice,
-        }),
+        Some(_) => {
+            let heard = Heard { answers: Answers::Nothing, ..heard };
+            heard.refusal("connection closed".to_owned(), (Verdict::Token, advice))
+        }
     }
 }
 
@@ -99,18 +74,26 @@ pub(super) enum Verdict {
     Unavailable,
 }
 
-impl Verdict {
-    /// The refusal with the provider's text.
-    pub(super) fn refusal(self, said: Said) -> Refusal {
-        match self {
-            Self::Token => Refusal::Token(said),
-            Self::Connections => Refusal::Connections(said),
-            Self::Throttled => Refusal::Throttled { wait: backoff(&said.text), said },
-            Self::Disabled => Refusal::Disabled(said),
-            Self::WebLogin => Refusal::WebLogin { url: first_url(&said.text), said },
-            Self::Unavailable => Refusal::Unavailable(said),
-        }
-    }
+/// A verdict and its reason.
+pub(super) type Judgement = (Verdict, Advice);
+
+/// A text or a response code of providers, and what it means.
+pub(super) type Known = (&'static str, Verdict, Advice);
+
+/// A [`Known`] text whose advice is for a person.
+pub(super) const fn known(
+    text: &'static str,
+    verdict: Verdict,
+    cause: &'static str,
+    remedy: &'static str,
+) -> Known {
+    (text, verdict, Advice::person(cause, remedy))
+}
+
+/// The first row of `table` whose text is anywhere in `text`, without regard to case.
+pub(super) fn find(table: &[Known], text: &[u8]) -> Option<Judgement> {
+    let found = table.iter().find(|(known, ..)| contains(text, known));
+    found.map(|&(_, verdict, advice)| (verdict, advice))
 }
 
 /// The meaning of a refusal instead of a greeting, or before the server has seen a token. Unless its text
@@ -138,7 +121,7 @@ fn backoff(text: &str) -> Option<Duration> {
 }
 
 /// The first https URL in `text`, which is plain.
-fn first_url(text: &str) -> Option<String> {
+pub(super) fn first_url(text: &str) -> Option<String> {
     let at = text.find("https://")?;
     text.get(at..)?.split([' ', ')', ']', '"', '<', '>']).next().map(str::to_owned)
 }

@@ -30,6 +30,11 @@ impl Buffer {
         self.push_within(usize::MAX, more);
     }
 
+    /// Appends texts, one behind the other.
+    pub fn push_parts(&mut self, parts: &[&str]) {
+        parts.iter().for_each(|part| self.push(part.as_bytes()));
+    }
+
     /// Appends `more`; room reserved in advance ends at `limit`.
     pub fn push_within(&mut self, limit: usize, more: &[u8]) {
         self.make_room(more.len(), limit);

@@ -6,11 +6,12 @@ use imap_codec::imap_types::auth::AuthMechanism;
 use imap_codec::imap_types::command::{Command, CommandBody};
 use imap_codec::imap_types::core::{AString, IString, NString};
 use imap_oauth_proxy::config::Mechanism;
-use imap_oauth_proxy::protocol::dialogue::{ClientDialogue as _, Event, ProviderDialogue, Step};
+use imap_oauth_proxy::protocol::dialogue::Event;
 use imap_oauth_proxy::protocol::imap::begin_tls::BeginTls;
 use imap_oauth_proxy::protocol::imap::client::Dialogue;
 use imap_oauth_proxy::protocol::imap::upstream::SignIn;
-use imap_oauth_proxy::protocol::{Accepted, Channel, Credential, Limits, Refusal, sasl};
+use imap_oauth_proxy::protocol::provider::ProviderDialogue;
+use imap_oauth_proxy::protocol::{Accepted, Channel, Credential, Limits, Refusal, Request, sasl};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
 
@@ -111,7 +112,7 @@ fn input_has_equals(input: &[u8]) -> bool {
 }
 
 fn is_login(event: &Event, name: &[u8], password: &[u8]) {
-    let Event::Login(login) = event else { panic!("{event:?} instead of a login") };
+    let Event::Asks(Request::Login(login)) = event else { panic!("{event:?} instead of a login") };
     assert_eq!(login.name, sasl::text_of(name));
     assert_eq!(login.password.expose(), sasl::text_of(password));
 }
@@ -158,7 +159,7 @@ const BEGIN_TLS: u8 = 32;
 
 fn sign_in(mode: u8, pieces: &[&[u8]]) -> Transcript {
     if mode & BEGIN_TLS != 0 {
-        return play_provider(Beginning(BeginTls::new()), pieces);
+        return play_provider(Beginning(BeginTls::default()), pieces);
     }
     let token = Secret::new(TOKEN);
     let credential = Credential {
@@ -181,8 +182,14 @@ fn sign_in(mode: u8, pieces: &[&[u8]]) -> Transcript {
 struct Beginning(BeginTls);
 
 impl ProviderDialogue for Beginning {
-    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
-        Ok(if self.0.step(inbox, outbox)? { Step::Accepted(Accepted::default()) } else { Step::More })
+    type Outcome = Accepted;
+
+    fn next(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
+        self.0.next(inbox)
+    }
+
+    fn hear(&mut self, answer: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
+        Ok(self.0.hear(answer, outbox)?.map(|()| Accepted::default()))
     }
 }
 

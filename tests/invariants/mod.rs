@@ -14,8 +14,9 @@ pub(crate) mod imap;
 pub(crate) mod pop3;
 pub(crate) mod submission;
 
-use imap_oauth_proxy::protocol::dialogue::{ClientDialogue, Event, ProviderDialogue, Step};
-use imap_oauth_proxy::protocol::{Channel, Code, Denial, DialogueEnd, Limits, Refusal};
+use imap_oauth_proxy::protocol::dialogue::{Dialogue, Event, Speech};
+use imap_oauth_proxy::protocol::provider::ProviderDialogue;
+use imap_oauth_proxy::protocol::{Accepted, Channel, Code, Denial, DialogueEnd, Limits, Refusal, Request};
 use imap_oauth_proxy::wire::Buffer;
 
 /// Limits that small inputs reach.
@@ -69,10 +70,10 @@ fn the_same_at_every_cut(bytes: &[u8], play: impl Fn(&[&[u8]]) -> Transcript) ->
 /// Plays a client that sends `pieces` and then waits until the proxy ends the connection. The result of
 /// `at_login` is recorded as an event.
 #[allow(clippy::too_many_lines, reason = "a kind of event each")]
-fn play_client<D: ClientDialogue>(
-    mut dialogue: D,
+fn play_client<P: Speech>(
+    mut dialogue: Dialogue<P>,
     pieces: &[&[u8]],
-    at_login: impl Fn(&D) -> Option<String>,
+    at_login: impl Fn(&Dialogue<P>) -> Option<String>,
 ) -> Transcript {
     let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
     let mut transcript = Transcript::default();
@@ -85,11 +86,11 @@ fn play_client<D: ClientDialogue>(
                     false
                 }
                 None => {
-                    dialogue.bye(&Denial::new(Code::Unavailable, "Enough\r\n* OK"), &mut outbox);
+                    dialogue.dismissed(&Denial::new(Code::Unavailable, "Enough\r\n* OK"), &mut outbox);
                     true
                 }
             },
-            Event::Login(login) => {
+            Event::Asks(Request::Login(login)) => {
                 transcript.events.push(format!("{:?} {:?}", login.name, login.password.expose()));
                 transcript.events.extend(at_login(&dialogue));
                 match decide(&login.name, login.password.expose()) {
@@ -107,7 +108,7 @@ fn play_client<D: ClientDialogue>(
                 }
             }
             // Every second login is refused, with any name and password.
-            Event::Send => {
+            Event::Asks(Request::Send) => {
                 transcript.events.push("send".into());
                 transcript.events.extend(at_login(&dialogue));
                 let is_refused = transcript.events.iter().filter(|event| *event == "send").count() % 2 == 1;
@@ -123,7 +124,7 @@ fn play_client<D: ClientDialogue>(
                     }
                 }
             }
-            Event::StartTls(_) => {
+            Event::Asks(Request::StartTls { .. }) => {
                 transcript.events.push("starttls".into());
                 true
             }
@@ -165,17 +166,17 @@ fn name(end: &DialogueEnd) -> String {
 }
 
 /// Plays a provider that sends `pieces`.
-fn play_provider(mut sign_in: impl ProviderDialogue, pieces: &[&[u8]]) -> Transcript {
+fn play_provider(mut sign_in: impl ProviderDialogue<Outcome = Accepted>, pieces: &[&[u8]]) -> Transcript {
     let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
     let mut transcript = Transcript::default();
     let mut rest = pieces.iter();
     loop {
         match sign_in.step(&mut inbox, &mut outbox) {
-            Ok(Step::More) => match rest.next() {
+            Ok(None) => match rest.next() {
                 Some(piece) => inbox.push(piece),
                 None => break,
             },
-            Ok(Step::Accepted(accepted)) => {
+            Ok(Some(accepted)) => {
                 let passed_on = accepted.lines();
                 assert!(passed_on.is_empty() || passed_on.ends_with(b"\n"));
                 let beside = (accepted.by_other_name, &accepted.lacking);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use imap_oauth_proxy::config::Mechanism;
-use imap_oauth_proxy::protocol::dialogue::ClientDialogue as _;
 use imap_oauth_proxy::protocol::pop3::SessionWatch;
 use imap_oauth_proxy::protocol::pop3::begin_tls::BeginTls;
 use imap_oauth_proxy::protocol::pop3::client::Dialogue;
 use imap_oauth_proxy::protocol::pop3::upstream::SignIn;
+use imap_oauth_proxy::protocol::provider::ProviderDialogue as _;
 use imap_oauth_proxy::protocol::{Credential, Overheard, Promises, Watch as _, sasl};
 use imap_oauth_proxy::secret::Secret;
 use imap_oauth_proxy::wire::Buffer;
@@ -130,11 +130,11 @@ fn play_begin_tls(pieces: &[&[u8]]) -> Transcript {
     let (mut begin_tls, mut rest) = (BeginTls::default(), pieces.iter());
     loop {
         match begin_tls.step(&mut inbox, &mut outbox) {
-            Ok(false) => match rest.next() {
+            Ok(None) => match rest.next() {
                 Some(piece) => inbox.push(piece),
                 None => break,
             },
-            Ok(true) => {
+            Ok(Some(())) => {
                 transcript.events.push("starttls".into());
                 transcript.unread = inbox.to_vec();
                 rest.for_each(|piece| transcript.unread.extend_from_slice(piece));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imap_oauth_proxy::config::Mechanism;
-use imap_oauth_proxy::protocol::dialogue::ClientDialogue as _;
+use imap_oauth_proxy::protocol::provider::ProviderDialogue as _;
 use imap_oauth_proxy::protocol::submission::SessionWatch;
 use imap_oauth_proxy::protocol::submission::begin_tls::BeginTls;
 use imap_oauth_proxy::protocol::submission::client::Dialogue;
@@ -84,7 +84,7 @@ fn sign_in_behind(dialogue: &Dialogue) -> String {
     let credential = credential(&token, 0);
     let script = b"220 x\r\n250-x\r\n250 AUTH XOAUTH2\r\n334 \r\n235 2.7.0 OK\r\n";
     let name = dialogue.client_name();
-    let promises = Some(dialogue.promises());
+    let promises = dialogue.promises();
     let heard = play_provider(SignIn::new(&credential, name, promises).unwrap(), &[script]).said;
     let name = name.unwrap_or(OWN_NAME);
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
@@ -160,14 +160,14 @@ fn credential(token: &Secret, mode: u8) -> Credential<'_> {
 fn play_begin_tls(pieces: &[&[u8]]) -> Transcript {
     let (mut inbox, mut outbox) = (Buffer::new(), Buffer::new());
     let mut transcript = Transcript::default();
-    let (mut begin_tls, mut rest) = (BeginTls::new(), pieces.iter());
+    let (mut begin_tls, mut rest) = (BeginTls::default(), pieces.iter());
     loop {
         match begin_tls.step(&mut inbox, &mut outbox) {
-            Ok(false) => match rest.next() {
+            Ok(None) => match rest.next() {
                 Some(piece) => inbox.push(piece),
                 None => break,
             },
-            Ok(true) => {
+            Ok(Some(())) => {
                 transcript.events.push("starttls".into());
                 transcript.unread = inbox.to_vec();
                 rest.for_each(|piece| transcript.unread.extend_from_slice(piece));

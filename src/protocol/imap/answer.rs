@@ -79,9 +79,7 @@ pub(super) fn write_greeting(outbox: &mut Buffer, channel: Channel) {
 }
 
 pub(super) fn write_capabilities(outbox: &mut Buffer, channel: Channel) {
-    for part in ["* ", capabilities(channel), "\r\n"] {
-        outbox.push(part.as_bytes());
-    }
+    outbox.push_parts(&["* ", capabilities(channel), "\r\n"]);
 }
 
 /// A proxy between client and server identifies itself (RFC 2971 §5).

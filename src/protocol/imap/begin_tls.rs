@@ -5,9 +5,11 @@
 //! OK are dropped unread with the wire's buffers. PREAUTH is refused: a session that is signed in cannot begin
 //! TLS, so with this one word an attacker on the line could prevent TLS.
 
-use super::framer::Framer;
-use super::meaning::{Heard, turned_away, violation};
+use super::meaning::{turned_away, violation};
 use super::response::{self, Offer, Response, Status};
+use crate::protocol::framer::Framer;
+use crate::protocol::provider::ProviderDialogue;
+use crate::protocol::verdict::Heard;
 use crate::protocol::{Answers, Refusal};
 use crate::wire::Buffer;
 
@@ -16,57 +18,49 @@ const LINE_LIMIT: usize = 16_384;
 const LINES_LIMIT: u32 = 50;
 
 /// Asks a server in cleartext to begin TLS.
+#[derive(Default)]
 pub struct BeginTls {
     state: State,
     framer: Framer,
     lines: u32,
 }
 
+#[derive(Default)]
 enum State {
+    #[default]
     Greeting,
-    Capability { offer: Option<Offer> },
+    Capability {
+        offer: Option<Offer>,
+    },
     StartTls,
 }
 
-impl BeginTls {
-    /// A dialogue before the greeting.
-    pub fn new() -> Self {
-        Self { state: State::Greeting, framer: Framer::default(), lines: 0 }
-    }
+impl ProviderDialogue for BeginTls {
+    /// The server waits for the handshake.
+    type Outcome = ();
 
-    /// Processes the inbox; true once the server waits for the handshake.
-    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<bool, Refusal> {
-        // No literal is expected here, so each line is complete.
-        while let Some(end) = self.framer.next_line(inbox) {
-            self.lines += 1;
-            if end > LINE_LIMIT || self.lines > LINES_LIMIT {
-                return Err(too_much());
-            }
-            let ready = self.line(inbox.get(..end).unwrap_or_default(), outbox)?;
-            inbox.consume(end);
+    /// No literal is expected here, so each line is complete.
+    fn next(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
+        let found = self.framer.next_line(inbox);
+        self.lines += u32::from(found.is_some());
+        if found.unwrap_or(inbox.len()) > LINE_LIMIT || self.lines > LINES_LIMIT {
+            return Err(violation("it sent more than STARTTLS can need"));
+        }
+        if found.is_some() {
             self.framer = Framer::default();
-            if ready {
-                return Ok(true);
-            }
         }
-        match inbox.len() > LINE_LIMIT {
-            true => Err(too_much()),
-            false => Ok(false),
-        }
+        Ok(found)
     }
 
-    fn line(&mut self, line: &[u8], outbox: &mut Buffer) -> Result<bool, Refusal> {
+    fn hear(&mut self, line: &[u8], outbox: &mut Buffer) -> Result<Option<()>, Refusal> {
         let (tag, answers): (&[u8], _) = match self.state {
             State::Greeting => (b"", Answers::Connection),
             State::Capability { .. } => (b"P1", Answers::Command("CAPABILITY")),
             State::StartTls => (b"P2", Answers::Command("STARTTLS")),
         };
-        let response = response::parse(line, tag);
-        let heard = || Heard::while_waiting_for(answers);
-        if let Response::Untagged(Status::Bye, words) = response {
-            return Err(turned_away(&words, heard()));
-        }
-        match (&mut self.state, response) {
+        let heard = Heard::while_waiting_for(answers);
+        match (&mut self.state, response::parse(line, tag)) {
+            (_, Response::Untagged(Status::Bye, words)) => return Err(turned_away(&words, heard)),
             (State::Greeting, Response::Untagged(Status::Ok, words)) => match words.offer() {
                 Some(offer) => self.start_tls(&offer, outbox)?,
                 None => {
@@ -84,13 +78,15 @@ impl BeginTls {
                 let offer = offer.ok_or_else(|| violation("it does not list its capabilities"))?;
                 self.start_tls(&offer, outbox)?;
             }
-            (State::StartTls, Response::Tagged(Status::Ok, _)) => return Ok(true),
-            (_, Response::Tagged(_, words)) => return Err(turned_away(&words, heard())),
+            (State::StartTls, Response::Tagged(Status::Ok, _)) => return Ok(Some(())),
+            (_, Response::Tagged(_, words)) => return Err(turned_away(&words, heard)),
             _ => {}
         }
-        Ok(false)
+        Ok(None)
     }
+}
 
+impl BeginTls {
     fn start_tls(&mut self, offer: &Offer, outbox: &mut Buffer) -> Result<(), Refusal> {
         if !offer.starttls {
             return Err(violation("it offers no STARTTLS"));
@@ -99,14 +95,4 @@ impl BeginTls {
         self.state = State::StartTls;
         Ok(())
     }
-}
-
-impl Default for BeginTls {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-fn too_much() -> Refusal {
-    violation("it sent more than STARTTLS can need")
 }

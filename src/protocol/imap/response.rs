@@ -15,7 +15,10 @@ use imap_codec::imap_types::response::{
 };
 
 use super::answer;
+use super::meaning::violation;
+use crate::protocol::Refusal;
 use crate::protocol::denial::plain_text;
+use crate::protocol::framer::{Framed, Framer};
 use crate::protocol::line::trim_end;
 
 /// One response.
@@ -106,8 +109,34 @@ fn shallow<'a>(line: &'a [u8], tag: &[u8]) -> Response<'a> {
     }
 }
 
+/// The end of the first response of `input`, its literals included; a violation if it has more than `room` bytes.
+pub(super) fn find(
+    framer: &mut Framer,
+    input: &[u8],
+    tag: &[u8],
+    (room, too_much): (usize, &'static str),
+) -> Result<Option<usize>, Refusal> {
+    let end = loop {
+        let literal = match framer.next(input) {
+            Framed::More if input.len() <= room => return Ok(None),
+            Framed::Complete(end) if end <= room => break end,
+            Framed::Literal(literal) if literal.start <= room => literal,
+            _ => return Err(violation(too_much)),
+        };
+        if is_text(input.get(..literal.start).unwrap_or_default(), tag) {
+            break literal.start;
+        }
+        if literal.size > (room - literal.start) as u64 {
+            return Err(violation(too_much));
+        }
+        framer.skip(&literal);
+    };
+    *framer = Framer::default();
+    Ok(Some(end))
+}
+
 /// Whether the line ends in free text, where `{5}` announces no literal.
-pub(super) fn is_text(line: &[u8], tag: &[u8]) -> bool {
+fn is_text(line: &[u8], tag: &[u8]) -> bool {
     !matches!(parse(line, tag), Response::Capability(_) | Response::List | Response::Data)
 }
 

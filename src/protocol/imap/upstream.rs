@@ -9,15 +9,12 @@
 //! The server's lines behind the AUTHENTICATE are passed on byte for byte, such as Gmail's untagged CAPABILITY.
 //! Bytes behind the tagged OK stay in the inbox for the relay.
 
-use zeroize::Zeroizing;
-
-use super::framer::{Framed, Framer};
-use super::meaning::{Heard, closed, refused, turned_away, violation};
+use super::meaning::{TOKEN, listen, refused, turned_away, violation};
 use super::response::{self, Offer, Response, Status, Words};
-use crate::protocol::dialogue::{ProviderDialogue, Step};
-use crate::protocol::sasl::{self, Mechanism};
-use crate::protocol::verdict::{answer_challenge, no_mechanism};
-use crate::protocol::{Accepted, Answers, Credential, Door, Refusal};
+use crate::protocol::framer::Framer;
+use crate::protocol::provider::ProviderDialogue;
+use crate::protocol::sasl::bearer::Bearer;
+use crate::protocol::{Accepted, Answers, Credential, Door, Refusal, verdict};
 use crate::wire::Buffer;
 
 /// Bytes of one response. Capability lists and texts with URLs take a few hundred.
@@ -29,16 +26,14 @@ const RESPONSES_LIMIT: u32 = 100;
 
 /// A sign-in in progress.
 pub struct SignIn<'a> {
-    credential: &'a Credential<'a>,
+    bearer: Bearer<'a>,
     tag: &'a [u8],
     state: State,
     framer: Framer,
     /// Lines to pass on once the provider accepts.
     lines: Vec<u8>,
-    heard: Heard,
     bytes: usize,
     responses: u32,
-    challenges: u32,
 }
 
 enum State {
@@ -49,179 +44,94 @@ enum State {
     Capability {
         offer: Option<Offer>,
     },
-    /// AUTHENTICATE was sent; its message waits for a `+`.
-    Prompt {
-        mechanism: Mechanism,
-        message: Zeroizing<Vec<u8>>,
-    },
-    /// The message was sent.
-    Verdict {
-        mechanism: Mechanism,
-    },
+    /// AUTHENTICATE was sent.
+    Authenticate,
 }
 
 impl ProviderDialogue for SignIn<'_> {
-    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
+    type Outcome = Accepted;
+
+    fn begin(&mut self, outbox: &mut Buffer) {
         if let State::Silent = self.state {
             // Nothing heard before TLS can be trusted.
-            self.heard.answers = Answers::SignIn;
             self.ask_capability(outbox);
         }
-        while let Some(end) = self.find_response(inbox)? {
-            let verdict = self.response(inbox.get(..end).unwrap_or_default(), outbox);
-            inbox.consume(end);
-            self.framer = Framer::default();
-            self.bytes += end;
-            self.responses += 1;
-            if let Some(accepted) = verdict? {
-                return Ok(Step::Accepted(accepted));
-            }
+    }
+
+    /// The end of the first response in the inbox, its literals included.
+    fn next(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
+        if self.responses >= RESPONSES_LIMIT {
+            return Err(violation("it sent more than 100 responses without a verdict"));
         }
-        Ok(Step::More)
+        let room = RESPONSE_LIMIT.min(EXCHANGE_LIMIT.saturating_sub(self.bytes));
+        let tag = self.own_tag();
+        let too_much = "it sent more than a sign-in can need";
+        let found = response::find(&mut self.framer, inbox, tag, (room, too_much))?;
+        self.bytes += found.unwrap_or(0);
+        self.responses += u32::from(found.is_some());
+        Ok(found)
+    }
+
+    fn hear(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
+        let response = response::parse(bytes, self.own_tag());
+        listen(&mut self.bearer.heard, &response);
+        match (&mut self.state, &response) {
+            (_, Response::Untagged(Status::Bye, words)) => {
+                return Err(turned_away(words, self.bearer.heard.take()));
+            }
+            (State::Greeting, Response::Untagged(Status::Ok, words)) => self.greeted(words, outbox)?,
+            (State::Greeting, Response::Untagged(Status::PreAuth, _)) => {
+                return Err(violation("it greeted with PREAUTH, so no sign-in is possible"));
+            }
+            (State::Greeting, _) => return Err(violation("it did not greet as an IMAP server does")),
+            (State::Capability { offer }, Response::Tagged(_, words)) => {
+                let offer = offer.take().or_else(|| words.offer());
+                self.authenticate(offer, outbox)?;
+            }
+            (State::Capability { offer }, _) => {
+                if let Response::Capability(offered) = response {
+                    *offer = Some(offered);
+                }
+            }
+            (State::Authenticate, Response::Continue(text)) => self.bearer.asked(text, outbox)?,
+            (State::Authenticate, Response::Tagged(Status::Ok, _)) => {
+                self.bearer.accepted()?;
+                response::pass_on(bytes, &response, &mut self.lines);
+                return Ok(Some(Accepted::new(std::mem::take(&mut self.lines))));
+            }
+            (State::Authenticate, Response::Tagged(_, words)) => {
+                return Err(refused(words, self.bearer.heard.take()));
+            }
+            // An answer with another tag is not to our command.
+            (State::Silent, _) | (State::Authenticate, Response::Foreign) => {}
+            (State::Authenticate, _) => response::pass_on(bytes, &response, &mut self.lines),
+        }
+        Ok(None)
     }
 
     fn closed(&mut self) -> Refusal {
-        closed(std::mem::take(&mut self.heard))
+        verdict::closed(self.bearer.heard.take(), TOKEN)
     }
 }
 
 impl<'a> SignIn<'a> {
     /// A sign-in under `tag`, which must be a valid tag.
     pub fn new(tag: &'a [u8], credential: &'a Credential<'a>) -> Result<Self, Refusal> {
-        // Checked before anything is sent.
-        sasl::check_bearer(credential.user, credential.token)?;
         Ok(Self {
-            credential,
+            bearer: Bearer::new(Door::Imap, credential)?,
             tag,
             state: if credential.greeted { State::Greeting } else { State::Silent },
             framer: Framer::default(),
             lines: Vec::new(),
-            heard: Heard::while_waiting_for(Answers::Connection),
             bytes: 0,
             responses: 0,
-            challenges: 0,
         })
-    }
-
-    /// The end of the first response in the inbox, its literals included.
-    fn find_response(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
-        if self.responses >= RESPONSES_LIMIT {
-            return Err(violation("it sent more than 100 responses without a verdict"));
-        }
-        let room = RESPONSE_LIMIT.min(EXCHANGE_LIMIT - self.bytes.min(EXCHANGE_LIMIT));
-        loop {
-            let end = match self.framer.next(inbox) {
-                Framed::More if inbox.len() <= room => return Ok(None),
-                Framed::Complete(end) if end <= room => return Ok(Some(end)),
-                Framed::Literal(literal) if literal.start <= room => literal,
-                _ => return Err(violation("it sent more than a sign-in can need")),
-            };
-            if response::is_text(inbox.get(..end.start).unwrap_or_default(), self.own_tag()) {
-                return Ok(Some(end.start));
-            }
-            if end.size > (room - end.start) as u64 {
-                return Err(violation("it sent more than a sign-in can need"));
-            }
-            self.framer.skip(&end);
-        }
-    }
-
-    /// Handles one response, by the state.
-    fn response(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
-        let response = response::parse(bytes, self.own_tag());
-        self.heard.listen(&response);
-        if let Response::Untagged(Status::Bye, words) = &response {
-            return Err(self.explain(words, turned_away));
-        }
-        match self.state {
-            State::Greeting => self.greeting(&response, outbox).map(|()| None),
-            State::Silent => Ok(None),
-            State::Capability { .. } => self.capability(response, outbox).map(|()| None),
-            State::Prompt { .. } => self.prompted(bytes, &response, outbox).map(|()| None),
-            State::Verdict { mechanism } => self.verdict(bytes, &response, mechanism, outbox),
-        }
-    }
-
-    fn greeting(&mut self, response: &Response<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
-        match response {
-            Response::Untagged(Status::Ok, words) => self.greeted(words, outbox),
-            Response::Untagged(Status::PreAuth, _) => {
-                Err(violation("it greeted with PREAUTH, so no sign-in is possible"))
-            }
-            _ => Err(violation("it did not greet as an IMAP server does")),
-        }
-    }
-
-    fn capability(&mut self, response: Response<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
-        let State::Capability { offer } = &mut self.state else { return Ok(()) };
-        match response {
-            Response::Capability(offered) => *offer = Some(offered),
-            Response::Tagged(_, words) => {
-                let offer = offer.take().or_else(|| words.offer());
-                return self.authenticate(offer, outbox);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// AUTHENTICATE was sent; its message was not.
-    fn prompted(
-        &mut self,
-        bytes: &[u8],
-        response: &Response<'_>,
-        outbox: &mut Buffer,
-    ) -> Result<(), Refusal> {
-        match response {
-            Response::Continue(_) => self.send_message(outbox),
-            Response::Tagged(Status::Ok, _) => {
-                return Err(violation("it accepted a token that it had not seen"));
-            }
-            Response::Tagged(_, words) => return Err(self.explain(words, refused)),
-            // An answer with another tag is not to our command.
-            Response::Foreign => {}
-            _ => response::pass_on(bytes, response, &mut self.lines),
-        }
-        Ok(())
-    }
-
-    /// The message was sent.
-    fn verdict(
-        &mut self,
-        bytes: &[u8],
-        response: &Response<'_>,
-        mechanism: Mechanism,
-        outbox: &mut Buffer,
-    ) -> Result<Option<Accepted>, Refusal> {
-        match response {
-            Response::Continue(challenge) => answer_challenge(
-                Door::Imap,
-                challenge,
-                mechanism,
-                &mut self.challenges,
-                &mut self.heard.challenge,
-                outbox,
-            )?,
-            Response::Tagged(Status::Ok, _) => {
-                response::pass_on(bytes, response, &mut self.lines);
-                return Ok(Some(Accepted::new(std::mem::take(&mut self.lines))));
-            }
-            Response::Tagged(_, words) => return Err(self.explain(words, refused)),
-            Response::Foreign => {}
-            _ => response::pass_on(bytes, response, &mut self.lines),
-        }
-        Ok(None)
-    }
-
-    fn explain(&mut self, words: &Words<'_>, meaning: fn(&Words<'_>, Heard) -> Refusal) -> Refusal {
-        meaning(words, std::mem::take(&mut self.heard))
     }
 
     /// The greeting was OK: ask for unknown capabilities, or sign in at once.
     fn greeted(&mut self, words: &Words<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
-        self.heard.answers = Answers::SignIn;
         let offer = words.offer();
-        if offer.is_some() || self.credential.sasl_ir.is_some() {
+        if offer.is_some() || self.bearer.credential.sasl_ir.is_some() {
             return self.authenticate(offer, outbox);
         }
         self.ask_capability(outbox);
@@ -229,54 +139,34 @@ impl<'a> SignIn<'a> {
     }
 
     fn ask_capability(&mut self, outbox: &mut Buffer) {
+        self.bearer.heard.answers = Answers::SignIn;
         self.state = State::Capability { offer: None };
         outbox.push(self.own_tag());
         outbox.push(b" CAPABILITY\r\n");
     }
 
     fn authenticate(&mut self, offer: Option<Offer>, outbox: &mut Buffer) -> Result<(), Refusal> {
-        let Credential { user, token, host, port, .. } = *self.credential;
-        let mechanism = self.choose(offer.as_ref())?;
-        let sasl_ir = offer.map_or(self.credential.sasl_ir.unwrap_or(false), |offer| offer.sasl_ir);
-        let message = sasl::encode_bearer(mechanism, user, token, (host, port))?;
-        outbox.reserve(self.tag.len() + " AUTHENTICATE OAUTHBEARER \r\n".len() + message.len());
-        for part in [self.tag, b" AUTHENTICATE ", mechanism.name().as_bytes()] {
+        let Credential { user, sasl_ir, .. } = *self.bearer.credential;
+        let offered = offer.as_ref().map(|offer| &offer.mechanisms[..]);
+        let (mechanism, length) = self.bearer.begin(user, offered)?;
+        outbox.reserve(self.tag.len() + " AUTHENTICATE OAUTHBEARER \r\n".len() + length);
+        for part in [self.tag, b" AUTHENTICATE ", mechanism.as_bytes()] {
             outbox.push(part);
         }
-        self.state = State::Prompt { mechanism, message };
-        if sasl_ir {
+        self.state = State::Authenticate;
+        if offer.map_or(sasl_ir.unwrap_or(false), |offer| offer.sasl_ir) {
             outbox.push(b" ");
-            self.send_message(outbox);
+            self.bearer.send(outbox);
         } else {
             outbox.push(b"\r\n");
         }
         Ok(())
     }
 
-    /// The most preferred mechanism that is offered, or the first one if the offer is unknown.
-    fn choose(&self, offer: Option<&Offer>) -> Result<Mechanism, Refusal> {
-        let offered = |mechanism: &Mechanism| {
-            offer.is_none_or(|offer| offer.mechanisms.iter().any(|name| name == mechanism.name()))
-        };
-        let chosen = self.credential.mechanisms.iter().copied().find(offered);
-        chosen.ok_or_else(|| {
-            no_mechanism(Door::Imap, offer.map(|offer| offer.mechanisms.as_slice()).unwrap_or_default())
-        })
-    }
-
-    /// The message goes out, and its copy here is wiped.
-    fn send_message(&mut self, outbox: &mut Buffer) {
-        if let State::Prompt { mechanism, message } = &self.state {
-            outbox.push(message);
-            outbox.push(b"\r\n");
-            self.state = State::Verdict { mechanism: *mechanism };
-        }
-    }
-
     /// The tag of the current command: before AUTHENTICATE, one that differs from the client's.
     fn own_tag(&self) -> &'a [u8] {
         match self.state {
-            State::Prompt { .. } | State::Verdict { .. } => self.tag,
+            State::Authenticate => self.tag,
             _ if self.tag == b"P1" => b"P2",
             _ => b"P1",
         }

@@ -12,19 +12,19 @@ const LINE_LIMIT: usize = 512;
 
 /// `+OK text`.
 pub(super) fn write_ok(outbox: &mut Buffer, text: &str) {
-    push(outbox, &["+OK ", text, "\r\n"]);
+    outbox.push_parts(&["+OK ", text, "\r\n"]);
 }
 
 /// `+OK text`, and `lines` up to the dot that ends them.
 pub(super) fn write_list<'a>(outbox: &mut Buffer, text: &str, lines: impl Iterator<Item = &'a str>) {
     write_ok(outbox, text);
-    lines.for_each(|line| push(outbox, &[line, "\r\n"]));
-    push(outbox, &[".\r\n"]);
+    lines.for_each(|line| outbox.push_parts(&[line, "\r\n"]));
+    outbox.push_parts(&[".\r\n"]);
 }
 
 /// `-ERR text`: the client's command was wrong.
 pub(super) fn write_err(outbox: &mut Buffer, text: &str) {
-    push(outbox, &["-ERR ", text, "\r\n"]);
+    outbox.push_parts(&["-ERR ", text, "\r\n"]);
 }
 
 /// A refused login, or the end of the connection from our side. The code is `[AUTH]` only if another password
@@ -40,7 +40,7 @@ pub(super) fn write_denial(outbox: &mut Buffer, denial: &Denial) {
     };
     let text = plain_text(denial.text_beside("-ERR \r\n".len() + code.len()));
     let room = LINE_LIMIT - "-ERR \r\n".len() - code.len();
-    push(outbox, &["-ERR ", code, cut(&text, room), "\r\n"]);
+    outbox.push_parts(&["-ERR ", code, cut(&text, room), "\r\n"]);
 }
 
 /// The first whole words of `text` (ASCII) that fit into `room`.
@@ -50,10 +50,6 @@ fn cut(text: &str, room: usize) -> &str {
         Some(end) if !behind.is_empty() && !behind.starts_with(' ') => most.get(..end).unwrap_or(most),
         _ => most,
     }
-}
-
-fn push(outbox: &mut Buffer, parts: &[&str]) {
-    parts.iter().for_each(|part| outbox.push(part.as_bytes()));
 }
 
 #[cfg(test)]

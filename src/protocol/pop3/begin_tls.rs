@@ -2,6 +2,7 @@
 
 use super::meaning::{turned_away, violation};
 use super::response::{Lines, Status, code};
+use crate::protocol::provider::ProviderDialogue;
 use crate::protocol::verdict::Heard;
 use crate::protocol::{Answers, Refusal};
 use crate::wire::Buffer;
@@ -14,27 +15,22 @@ pub struct BeginTls {
     lines: Lines,
 }
 
-impl BeginTls {
-    /// Processes the inbox; true once the server waits for the handshake.
-    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<bool, Refusal> {
-        while let Some(end) = self.lines.next(inbox)? {
-            let ready = self.line(inbox.get(..end).unwrap_or_default(), outbox)?;
-            inbox.consume(end);
-            if ready {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+impl ProviderDialogue for BeginTls {
+    /// The server waits for the handshake.
+    type Outcome = ();
+
+    fn next(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
+        self.lines.next(inbox)
     }
 
-    fn line(&mut self, line: &[u8], outbox: &mut Buffer) -> Result<bool, Refusal> {
+    fn hear(&mut self, line: &[u8], outbox: &mut Buffer) -> Result<Option<()>, Refusal> {
         let answers = if self.asked { Answers::Command("STLS") } else { Answers::Connection };
         match Status::read(line)? {
-            Status::Ok if self.asked => Ok(true),
+            Status::Ok if self.asked => Ok(Some(())),
             Status::Ok => {
                 outbox.push(b"STLS\r\n");
                 self.asked = true;
-                Ok(false)
+                Ok(None)
             }
             Status::Err(text) if self.asked && code(text).is_none() => Err(violation("it offers no STLS")),
             Status::Err(text) => Err(turned_away(text, Heard::while_waiting_for(answers))),

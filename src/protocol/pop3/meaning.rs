@@ -6,8 +6,8 @@
 
 use super::response::code;
 use crate::protocol::denial::plain_text;
-use crate::protocol::verdict::{self, Heard, UNAVAILABLE, Verdict, WEB_LOGIN, contains};
-use crate::protocol::{Advice, Door, MendedBy, Refusal, Said};
+use crate::protocol::verdict::{self, Heard, Judgement, Known, UNAVAILABLE, Verdict, WEB_LOGIN, find, known};
+use crate::protocol::{Advice, Door, Refusal, Said};
 
 /// The provider's server broke the protocol, or is no POP3 server.
 pub(super) fn violation(what: &'static str) -> Refusal {
@@ -34,11 +34,10 @@ const THROTTLED: Advice = Advice::person(
     "The mail provider slows this account down after too many requests",
     "wait, and fetch mail less often",
 );
-const SWITCHED_OFF: Advice = Advice {
-    cause: "The mail provider does not let this account use POP3",
-    remedy: "ask the administrator of the mailbox whether POP is enabled for it",
-    by: MendedBy::Administrator,
-};
+const SWITCHED_OFF: Advice = Advice::administrator(
+    "The mail provider does not let this account use POP3",
+    "ask the administrator of the mailbox whether POP is enabled for it",
+);
 const NOT_UNDERSTOOD: Advice = Advice::person(
     "The mail provider's server did not understand the sign-in",
     "check `pop3` and `mechanisms` of the provider",
@@ -49,64 +48,56 @@ const TURNED_AWAY: Advice = Advice::person(
 );
 
 /// Texts of providers, matched anywhere in a line without regard to case; the first match counts.
-const KNOWN: &[(&str, Verdict, Advice)] = &[
+const KNOWN: &[Known] = &[
     ("Web login required", Verdict::WebLogin, WEB_LOGIN),
     ("log in via your web browser", Verdict::WebLogin, WEB_LOGIN),
-    (
+    known(
         "is not enabled for POP access",
         Verdict::Disabled,
-        Advice::person(
-            "POP is switched off for this Gmail account",
-            "enable it in Gmail's settings under Forwarding and POP/IMAP",
-        ),
+        "POP is switched off for this Gmail account",
+        "enable it in Gmail's settings under Forwarding and POP/IMAP",
     ),
     (
         "POP access is disabled for your domain",
         Verdict::Disabled,
-        Advice {
-            cause: "POP is switched off for this Google Workspace domain, or the OAuth client is not on its list",
-            remedy: "ask the domain's administrator",
-            by: MendedBy::Administrator,
-        },
+        Advice::administrator(
+            "POP is switched off for this Google Workspace domain, or the OAuth client is not on its list",
+            "ask the domain's administrator",
+        ),
     ),
-    (
+    known(
         "exceeded pop command or bandwidth limits",
         Verdict::Throttled,
-        Advice::person(
-            "The account used up Gmail's daily transfer allowance for POP",
-            "wait up to 24 hours, and have the mail program fetch less",
-        ),
+        "The account used up Gmail's daily transfer allowance for POP",
+        "wait up to 24 hours, and have the mail program fetch less",
     ),
     ("Request is throttled", Verdict::Throttled, THROTTLED),
     ("Suggested Backoff Time", Verdict::Throttled, THROTTLED),
     ("Temporary system problem", Verdict::Unavailable, UNAVAILABLE),
     ("Server Unavailable", Verdict::Unavailable, UNAVAILABLE),
-    (
+    known(
         "Connection is closed",
         Verdict::Unavailable,
-        Advice::person("Exchange closed the connection", "wait and try again later"),
+        "Exchange closed the connection",
+        "wait and try again later",
     ),
-    (
+    known(
         "User is authenticated but not connected",
         Verdict::Disabled,
-        Advice::person(
-            "The mail provider accepted the authorisation but does not open the mailbox",
-            "check the mailbox name and the access to it, and that POP is enabled for it",
-        ),
+        "The mail provider accepted the authorisation but does not open the mailbox",
+        "check the mailbox name and the access to it, and that POP is enabled for it",
     ),
-    (
+    known(
         "Application-specific password required",
         Verdict::Token,
-        Advice::person(
-            "The mail provider took the sign-in for one with a password",
-            "please report this: the proxy never sends one",
-        ),
+        "The mail provider took the sign-in for one with a password",
+        "please report this: the proxy never sends one",
     ),
     ("Authentication failure: unknown user name or bad password", Verdict::Token, EXCHANGE),
     ("Logon failure: unknown user name or bad password", Verdict::Token, EXCHANGE),
 ];
 
-const CODES: &[(&str, Verdict, Advice)] = &[
+const CODES: &[Known] = &[
     ("AUTH", Verdict::Token, TOKEN),
     ("IN-USE", Verdict::Connections, IN_USE),
     ("LOGIN-DELAY", Verdict::Throttled, THROTTLED),
@@ -114,11 +105,8 @@ const CODES: &[(&str, Verdict, Advice)] = &[
     ("SYS/PERM", Verdict::Disabled, SWITCHED_OFF),
 ];
 
-type Judgement = (Verdict, Advice);
-
-fn known(text: &[u8]) -> Option<Judgement> {
-    let found = KNOWN.iter().find(|(needle, ..)| contains(text, needle));
-    found.map(|&(_, verdict, advice)| (verdict, advice))
+fn judge(text: &[u8]) -> Option<Judgement> {
+    find(KNOWN, text).or_else(|| by_code(text))
 }
 
 /// Judges by the response code. A longer code (`SYS/TEMP/x`) means the same as its beginning (RFC 2449 §8.1.1).
@@ -134,17 +122,16 @@ fn by_code(text: &[u8]) -> Option<Judgement> {
 
 /// The advice on the text of an `-ERR` that concerns the session itself, if the text is known.
 pub(super) fn advice_on(text: &[u8]) -> Option<Advice> {
-    known(text).map(|(_, advice)| advice)
+    find(KNOWN, text).map(|(_, advice)| advice)
 }
 
-fn judged(text: &[u8], heard: Heard, (verdict, advice): Judgement) -> Refusal {
-    let text = plain_text(&String::from_utf8_lossy(text));
-    verdict.refusal(Said { text, answers: heard.answers, challenge: heard.challenge, advice })
+fn judged(text: &[u8], heard: Heard, judgement: Judgement) -> Refusal {
+    heard.refusal(plain_text(&String::from_utf8_lossy(text)), judgement)
 }
 
 /// The meaning of a refused message, or of a refused command behind the sign-in.
 pub(super) fn refused(text: &[u8], heard: Heard) -> Refusal {
-    judged(text, heard, known(text).or_else(|| by_code(text)).unwrap_or((Verdict::Token, TOKEN)))
+    judged(text, heard, judge(text).unwrap_or((Verdict::Token, TOKEN)))
 }
 
 /// Like [`refused`], for a user name that begins with `recent:`, a prefix that the provider may not know.
@@ -157,19 +144,19 @@ pub(super) fn refused_recent(text: &[u8], heard: Heard) -> Refusal {
 
 /// The meaning of the connection's end while a verdict is due.
 pub(super) fn closed(heard: Heard, is_recent: bool) -> Refusal {
-    verdict::closed(heard.challenge, if is_recent { OF_RECENT } else { TOKEN })
+    verdict::closed(heard, if is_recent { OF_RECENT } else { TOKEN })
 }
 
 /// The meaning of a refused AUTH. The server has not seen a token yet, so the refusal cannot be about the token.
 pub(super) fn not_understood(text: &[u8], heard: Heard) -> Refusal {
-    let judgement = known(text).or_else(|| by_code(text)).filter(|(verdict, _)| *verdict != Verdict::Token);
+    let judgement = judge(text).filter(|(verdict, _)| *verdict != Verdict::Token);
     judged(text, heard, judgement.unwrap_or((Verdict::Disabled, NOT_UNDERSTOOD)))
 }
 
 /// The meaning of a refusal instead of a greeting, or of a command before AUTH.
 pub(super) fn turned_away(text: &[u8], heard: Heard) -> Refusal {
-    let judgement = known(text).or_else(|| by_code(text)).unwrap_or((Verdict::Disabled, TURNED_AWAY));
-    verdict::turned_away(judged(text, heard, judgement), known(text).is_some(), TURNED_AWAY)
+    let judgement = judge(text).unwrap_or((Verdict::Disabled, TURNED_AWAY));
+    verdict::turned_away(judged(text, heard, judgement), find(KNOWN, text).is_some(), TURNED_AWAY)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::meaning::{refused, violation};
 use super::response::{Lines, Status};
+use crate::protocol::provider::ProviderDialogue;
 use crate::protocol::verdict::Heard;
 use crate::protocol::{Answers, Refusal};
 use crate::wire::Buffer;
@@ -13,21 +14,24 @@ pub(super) struct Stat {
     lines: Lines,
 }
 
-impl Stat {
-    /// Processes the inbox until the answer is there.
-    pub(super) fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Option<()>, Refusal> {
-        if !self.asked {
+impl ProviderDialogue for Stat {
+    type Outcome = ();
+
+    fn begin(&mut self, outbox: &mut Buffer) {
+        if !std::mem::replace(&mut self.asked, true) {
             outbox.push(b"STAT\r\n");
-            self.asked = true;
         }
-        let Some(end) = self.lines.next(inbox)? else { return Ok(None) };
-        let answers = Heard::while_waiting_for(Answers::Command("STAT"));
-        let outcome = match Status::read(inbox.get(..end).unwrap_or_default())? {
+    }
+
+    fn next(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
+        self.lines.next(inbox)
+    }
+
+    fn hear(&mut self, line: &[u8], _: &mut Buffer) -> Result<Option<()>, Refusal> {
+        match Status::read(line)? {
             Status::Ok => Ok(Some(())),
-            Status::Err(text) => Err(refused(text, answers)),
+            Status::Err(text) => Err(refused(text, Heard::while_waiting_for(Answers::Command("STAT")))),
             Status::Challenge(_) => Err(violation("it did not answer STAT as a POP3 server does")),
-        };
-        inbox.consume(end);
-        outcome
+        }
     }
 }

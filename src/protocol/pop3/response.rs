@@ -3,7 +3,8 @@
 
 use super::meaning::violation;
 use crate::protocol::Refusal;
-use crate::protocol::line::{LineSearch, trim_end};
+use crate::protocol::framer::Framer;
+use crate::protocol::line::trim_end;
 
 /// Bytes of one line. RFC 2449 §4 bounds it at 512; a challenge may take more.
 const LINE_LIMIT: usize = 8192;
@@ -15,7 +16,7 @@ const LINES_LIMIT: u32 = 200;
 /// The search for whole lines in a buffer that grows.
 #[derive(Default)]
 pub(super) struct Lines {
-    search: LineSearch,
+    framer: Framer,
     bytes: usize,
     count: u32,
 }
@@ -24,11 +25,12 @@ impl Lines {
     /// The end of the first line of `input`. The caller must then remove the line.
     pub(super) fn next(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
         let room = LINE_LIMIT.min(EXCHANGE_LIMIT.saturating_sub(self.bytes));
-        let found = self.search.next(input);
+        let found = self.framer.next_line(input);
         if found.unwrap_or(input.len()) > room {
             return Err(violation("it sent more than a sign-in can need"));
         }
         let Some(end) = found else { return Ok(None) };
+        self.framer = Framer::default();
         self.count += 1;
         if self.count > LINES_LIMIT {
             return Err(violation("it sent more than 200 lines without a verdict"));

@@ -4,70 +4,55 @@ use super::meaning::{turned_away, violation};
 use super::reply::NAME;
 use super::response::{Replies, Reply};
 use super::upstream::{Offer, write_ehlo};
+use crate::protocol::provider::ProviderDialogue;
 use crate::protocol::verdict::Heard;
 use crate::protocol::{Answers, Refusal};
 use crate::wire::Buffer;
 
 /// The cleartext before TLS on a port of STARTTLS: greeting -> EHLO -> STARTTLS -> `220`.
+#[derive(Default)]
 pub struct BeginTls {
-    state: TlsState,
+    state: State,
     replies: Replies,
 }
 
-#[derive(Clone, Copy)]
-enum TlsState {
+#[derive(Clone, Copy, Default)]
+enum State {
+    #[default]
     Greeting,
     Ehlo,
     StartTls,
 }
 
-impl BeginTls {
-    /// A dialogue before the greeting.
-    pub fn new() -> Self {
-        Self { state: TlsState::Greeting, replies: Replies::default() }
+impl ProviderDialogue for BeginTls {
+    /// The server waits for the handshake.
+    type Outcome = ();
+
+    fn next(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
+        self.replies.next(inbox)
     }
 
-    /// Processes the inbox; true once the server waits for the handshake.
-    pub fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<bool, Refusal> {
-        while let Some(end) = self.replies.next(inbox)? {
-            let reply = Reply::read(inbox.get(..end).unwrap_or_default());
-            let ready = self.reply(&reply, outbox)?;
-            inbox.consume(end);
-            if ready {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn reply(&mut self, reply: &Reply<'_>, outbox: &mut Buffer) -> Result<bool, Refusal> {
+    fn hear(&mut self, reply: &[u8], outbox: &mut Buffer) -> Result<Option<()>, Refusal> {
+        let reply = Reply::read(reply);
         let answers = match self.state {
-            TlsState::Greeting => Answers::Connection,
-            TlsState::Ehlo => Answers::Command("EHLO"),
-            TlsState::StartTls => Answers::Command("STARTTLS"),
+            State::Greeting => Answers::Connection,
+            State::Ehlo => Answers::Command("EHLO"),
+            State::StartTls => Answers::Command("STARTTLS"),
         };
-        if (400..=599).contains(&reply.code) {
-            return Err(turned_away(reply, Heard::while_waiting_for(answers)));
-        }
         match (self.state, reply.code) {
-            (TlsState::Greeting, 220) => {
+            (_, 400..=599) => return Err(turned_away(&reply, Heard::while_waiting_for(answers))),
+            (State::Greeting, 220) => {
                 write_ehlo(outbox, NAME);
-                self.state = TlsState::Ehlo;
+                self.state = State::Ehlo;
             }
-            (TlsState::Ehlo, 250) if Offer::read(reply).keywords.iter().any(|word| word == "STARTTLS") => {
+            (State::Ehlo, 250) if Offer::read(&reply).keywords.iter().any(|word| word == "STARTTLS") => {
                 outbox.push(b"STARTTLS\r\n");
-                self.state = TlsState::StartTls;
+                self.state = State::StartTls;
             }
-            (TlsState::Ehlo, 250) => return Err(violation("it offers no STARTTLS")),
-            (TlsState::StartTls, 220) => return Ok(true),
+            (State::Ehlo, 250) => return Err(violation("it offers no STARTTLS")),
+            (State::StartTls, 220) => return Ok(Some(())),
             _ => return Err(violation("it did not greet as a submission server does")),
         }
-        Ok(false)
-    }
-}
-
-impl Default for BeginTls {
-    fn default() -> Self {
-        Self::new()
+        Ok(None)
     }
 }

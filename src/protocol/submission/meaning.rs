@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::response::Reply;
 use crate::protocol::denial::plain_text;
-use crate::protocol::verdict::{self, Heard, UNAVAILABLE, Verdict, WEB_LOGIN, contains};
-use crate::protocol::{Advice, Door, MendedBy, Refusal, Said};
+use crate::protocol::verdict::{self, Heard, Judgement, UNAVAILABLE, Verdict, WEB_LOGIN, contains};
+use crate::protocol::{Advice, Door, MendedBy, Refusal};
 
 /// The provider's server broke the protocol, or is no submission server.
 pub(super) fn violation(what: &'static str) -> Refusal {
@@ -79,7 +79,7 @@ pub(super) fn advice_on(reply: &Reply<'_>) -> Option<Advice> {
     known(reply, &reply.text()).map(Known::advice)
 }
 
-const TOKEN: Advice = Advice::person(
+pub(super) const TOKEN: Advice = Advice::person(
     "The mail provider did not accept the stored authorisation for sending",
     "authorise the account again, and check that the mailbox is the one that was authorised",
 );
@@ -95,21 +95,16 @@ const NOT_UNDERSTOOD: Advice = Advice::person(
     "The mail provider's server did not understand the sign-in",
     "check `smtp` and `mechanisms` of the provider",
 );
-const NOT_ALLOWED: Advice = Advice {
-    cause: "The mail provider does not let this account send",
-    remedy: "ask the administrator of the mailbox",
-    by: MendedBy::Administrator,
-};
+const NOT_ALLOWED: Advice = Advice::administrator(
+    "The mail provider does not let this account send",
+    "ask the administrator of the mailbox",
+);
 
 /// The meaning of a refused AUTH.
 pub(super) fn refused(reply: &Reply<'_>, heard: Heard) -> Refusal {
     let text = reply.text();
-    let (verdict, advice) = match known(reply, &text) {
-        Some(known) => (known.verdict, known.advice()),
-        None => by_code(reply),
-    };
-    let said = Said { text: plain_text(&text), answers: heard.answers, challenge: heard.challenge, advice };
-    verdict.refusal(said)
+    let known = known(reply, &text).map(|known| (known.verdict, known.advice()));
+    heard.refusal(plain_text(&text), known.unwrap_or_else(|| by_code(reply)))
 }
 
 /// The meaning of a refusal instead of a greeting, or before the server has seen a token. Unless the text is
@@ -119,12 +114,7 @@ pub(super) fn turned_away(reply: &Reply<'_>, heard: Heard) -> Refusal {
     verdict::turned_away(refused(reply, heard), is_known, TURNED_AWAY)
 }
 
-/// The meaning of the connection's end while a verdict is due.
-pub(super) fn closed(heard: Heard) -> Refusal {
-    verdict::closed(heard.challenge, TOKEN)
-}
-
-fn by_code(reply: &Reply<'_>) -> (Verdict, Advice) {
+fn by_code(reply: &Reply<'_>) -> Judgement {
     match (reply.code, reply.enhanced()) {
         (432, _) => (Verdict::Connections, CONNECTIONS),
         (400..=499, _) => (Verdict::Unavailable, UNAVAILABLE),

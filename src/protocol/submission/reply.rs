@@ -24,9 +24,7 @@ pub(super) fn write_reply(outbox: &mut Buffer, status: &str, text: &str) {
     loop {
         let (line, more) = part(rest);
         let mark = if more.is_empty() { " " } else { "-" };
-        for part in [code, mark, &enhanced, line, "\r\n"] {
-            outbox.push(part.as_bytes());
-        }
+        outbox.push_parts(&[code, mark, &enhanced, line, "\r\n"]);
         if more.is_empty() {
             return;
         }

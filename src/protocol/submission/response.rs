@@ -3,6 +3,7 @@
 
 use super::meaning::violation;
 use crate::protocol::Refusal;
+use crate::protocol::framer::Framer;
 use crate::protocol::line::trim_end;
 
 /// Bytes of one reply. An EHLO takes a few hundred.
@@ -15,10 +16,7 @@ const REPLIES_LIMIT: u32 = 50;
 /// The search for whole replies in a buffer that grows.
 #[derive(Default)]
 pub(super) struct Replies {
-    /// Offset of the line that is searched.
-    line: usize,
-    /// Offset at which the search continues.
-    searched: usize,
+    framer: Framer,
     bytes: usize,
     count: u32,
 }
@@ -28,20 +26,13 @@ impl Replies {
     pub(super) fn next(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
         let room = REPLY_LIMIT.min(EXCHANGE_LIMIT.saturating_sub(self.bytes));
         loop {
-            let Some(at) = memchr::memchr(b'\n', input.get(self.searched..).unwrap_or_default()) else {
-                self.searched = input.len();
-                return match input.len() > room {
-                    true => Err(violation("it sent more than a sign-in can need")),
-                    false => Ok(None),
-                };
-            };
-            let end = self.searched + at + 1;
-            let line = input.get(self.line..end).unwrap_or_default();
-            self.line = end;
-            self.searched = end;
-            if end > room {
+            let found = self.framer.find_line(input);
+            if found.as_ref().map_or(input.len(), |(_, end)| *end) > room {
                 return Err(violation("it sent more than a sign-in can need"));
             }
+            let Some((line, end)) = found else { return Ok(None) };
+            let line = input.get(line).unwrap_or_default();
+            self.framer.go_on(end);
             let (code, goes_on) =
                 line_code(line).ok_or_else(|| violation("it sent a line that is no reply"))?;
             if goes_on && (100..=999).contains(&code) {
@@ -52,7 +43,7 @@ impl Replies {
                 return Err(violation("it sent more than 50 replies without a verdict"));
             }
             self.bytes += end;
-            (self.line, self.searched) = (0, 0);
+            self.framer = Framer::default();
             return Ok(Some(end));
         }
     }

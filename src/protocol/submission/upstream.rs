@@ -8,29 +8,24 @@
 //!
 //! Bytes behind the verdict stay in the inbox for the relay.
 
-use zeroize::Zeroizing;
-
-use super::meaning::{closed, refused, turned_away, violation};
+use super::meaning::{TOKEN, refused, turned_away, violation};
 use super::reply::NAME;
 use super::response::{Replies, Reply};
-use crate::protocol::dialogue::{ProviderDialogue, Step};
 use crate::protocol::promises::keyword;
-use crate::protocol::sasl::{self, Mechanism};
-use crate::protocol::verdict::{Heard, answer_challenge, no_mechanism};
-use crate::protocol::{Accepted, Answers, Credential, Door, Promises, Refusal};
+use crate::protocol::provider::ProviderDialogue;
+use crate::protocol::sasl::bearer::Bearer;
+use crate::protocol::{Accepted, Answers, Credential, Door, Promises, Refusal, verdict};
 use crate::wire::Buffer;
 
 /// A sign-in in progress.
 pub struct SignIn<'a> {
-    credential: &'a Credential<'a>,
+    bearer: Bearer<'a>,
     /// The proxy's own name in EHLO.
     name: &'a str,
     promises: Option<&'a Promises>,
     state: State,
     replies: Replies,
     offer: Offer,
-    heard: Heard,
-    challenges: u32,
     /// Whether [`Credential::or_user`] is being tried.
     by_other_name: bool,
 }
@@ -40,15 +35,8 @@ enum State {
     /// EHLO must be sent; no greeting comes before it.
     Silent,
     Ehlo,
-    /// AUTH was sent; its message waits for a `334`.
-    Prompt {
-        mechanism: Mechanism,
-        message: Zeroizing<Vec<u8>>,
-    },
-    /// The message was sent.
-    Verdict {
-        mechanism: Mechanism,
-    },
+    /// AUTH was sent.
+    Auth,
 }
 
 /// The contents of the provider's EHLO.
@@ -61,22 +49,64 @@ pub(super) struct Offer {
 }
 
 impl ProviderDialogue for SignIn<'_> {
-    fn step(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Result<Step, Refusal> {
+    type Outcome = Accepted;
+
+    fn begin(&mut self, outbox: &mut Buffer) {
         if let State::Silent = self.state {
             self.say_ehlo(outbox);
         }
-        while let Some(end) = self.replies.next(inbox)? {
-            let verdict = self.reply(inbox.get(..end).unwrap_or_default(), outbox);
-            inbox.consume(end);
-            if let Some(accepted) = verdict? {
-                return Ok(Step::Accepted(accepted));
+    }
+
+    fn next(&mut self, inbox: &[u8]) -> Result<Option<usize>, Refusal> {
+        self.replies.next(inbox)
+    }
+
+    fn hear(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
+        let reply = Reply::read(bytes);
+        match (&self.state, reply.code) {
+            (State::Greeting, 220) => self.say_ehlo(outbox),
+            (State::Greeting, 421 | 450..=599) => {
+                return Err(turned_away(&reply, self.bearer.heard.take()));
+            }
+            (State::Greeting, _) => return Err(violation("it did not greet as a submission server does")),
+            (State::Silent, _) => {}
+            (State::Ehlo, 250) => {
+                self.offer = Offer::read(&reply);
+                self.say_auth(self.bearer.credential.user, outbox)?;
+            }
+            // The server may have refused the client's name.
+            (State::Ehlo, 500..=599) if self.name != NAME => {
+                self.name = NAME;
+                self.say_ehlo(outbox);
+            }
+            (State::Ehlo, 400..=599) => return Err(turned_away(&reply, self.bearer.heard.take())),
+            (State::Ehlo, _) => {
+                return Err(violation("it did not answer EHLO as a submission server does"));
+            }
+            (State::Auth, 334) => {
+                self.bearer.asked(reply.lines().next().unwrap_or_default(), outbox)?;
+            }
+            (State::Auth, 235) => {
+                self.bearer.accepted()?;
+                let (by_other_name, lacking) = (self.by_other_name, self.lacking());
+                return Ok(Some(Accepted { by_other_name, lacking, ..Accepted::new(bytes.to_vec()) }));
+            }
+            (State::Auth, _) => {
+                let may_be_name = self.bearer.is_sent() && !self.by_other_name;
+                match (refused(&reply, self.bearer.heard.take()), self.bearer.credential.or_user) {
+                    (Refusal::Token(_), Some(user)) if may_be_name => {
+                        self.by_other_name = true;
+                        self.say_auth(user, outbox)?;
+                    }
+                    (refusal, _) => return Err(refusal),
+                }
             }
         }
-        Ok(Step::More)
+        Ok(None)
     }
 
     fn closed(&mut self) -> Refusal {
-        closed(self.heard.take())
+        verdict::closed(self.bearer.heard.take(), TOKEN)
     }
 }
 
@@ -87,132 +117,26 @@ impl<'a> SignIn<'a> {
         name: Option<&'a str>,
         promises: Option<&'a Promises>,
     ) -> Result<Self, Refusal> {
-        // Checked before anything is sent.
-        sasl::check_bearer(credential.user, credential.token)?;
-        if let Some(user) = credential.or_user {
-            sasl::check_bearer(user, credential.token)?;
-        }
         Ok(Self {
-            credential,
+            bearer: Bearer::new(Door::Submission, credential)?,
             name: name.unwrap_or(NAME),
             promises,
             state: if credential.greeted { State::Greeting } else { State::Silent },
             replies: Replies::default(),
             offer: Offer::default(),
-            heard: Heard::while_waiting_for(Answers::Connection),
-            challenges: 0,
             by_other_name: false,
         })
     }
 
-    /// Handles one reply, by the state.
-    fn reply(&mut self, bytes: &[u8], outbox: &mut Buffer) -> Result<Option<Accepted>, Refusal> {
-        let reply = Reply::read(bytes);
-        match &self.state {
-            State::Greeting => match reply.code {
-                220 => self.say_ehlo(outbox),
-                421 | 450..=599 => return Err(turned_away(&reply, self.heard.take())),
-                _ => return Err(violation("it did not greet as a submission server does")),
-            },
-            State::Silent => {}
-            State::Ehlo => match reply.code {
-                250 => self.authenticate(&reply, outbox)?,
-                // The server may have refused the client's name.
-                500..=599 if self.name != NAME => {
-                    self.name = NAME;
-                    self.say_ehlo(outbox);
-                }
-                400..=599 => return Err(turned_away(&reply, self.heard.take())),
-                _ => return Err(violation("it did not answer EHLO as a submission server does")),
-            },
-            State::Prompt { .. } => match reply.code {
-                334 => self.send_message(outbox),
-                235 => return Err(violation("it accepted a token that it had not seen")),
-                _ => return Err(refused(&reply, self.heard.take())),
-            },
-            State::Verdict { mechanism } => {
-                let mechanism = *mechanism;
-                return self.verdict(bytes, &reply, mechanism, outbox);
-            }
-        }
-        Ok(None)
-    }
-
     fn say_ehlo(&mut self, outbox: &mut Buffer) {
         write_ehlo(outbox, self.name);
-        self.heard.answers = Answers::Command("EHLO");
+        self.bearer.heard.answers = Answers::Command("EHLO");
         self.state = State::Ehlo;
     }
 
-    /// The provider's offer is known: sign in with the most preferred mechanism of it.
-    fn authenticate(&mut self, ehlo: &Reply<'_>, outbox: &mut Buffer) -> Result<(), Refusal> {
-        self.offer = Offer::read(ehlo);
-        self.heard.answers = Answers::SignIn;
-        self.say_auth(self.credential.user, outbox)
-    }
-
     fn say_auth(&mut self, user: &str, outbox: &mut Buffer) -> Result<(), Refusal> {
-        let Credential { token, host, port, mechanisms, .. } = *self.credential;
-        let offered =
-            |mechanism: &Mechanism| self.offer.mechanisms.iter().any(|name| name == mechanism.name());
-        let chosen = mechanisms.iter().copied().find(offered);
-        let mechanism = chosen.ok_or_else(|| no_mechanism(Door::Submission, &self.offer.mechanisms))?;
-        let message = sasl::encode_bearer(mechanism, user, token, (host, port))?;
-        for part in ["AUTH ", mechanism.name(), "\r\n"] {
-            outbox.push(part.as_bytes());
-        }
-        self.challenges = 0;
-        self.state = State::Prompt { mechanism, message };
-        Ok(())
-    }
-
-    /// Sends the message, and wipes its copy here.
-    fn send_message(&mut self, outbox: &mut Buffer) {
-        if let State::Prompt { mechanism, message } = &self.state {
-            outbox.reserve(message.len() + 2);
-            outbox.push(message);
-            outbox.push(b"\r\n");
-            self.state = State::Verdict { mechanism: *mechanism };
-        }
-    }
-
-    /// The message was sent.
-    fn verdict(
-        &mut self,
-        bytes: &[u8],
-        reply: &Reply<'_>,
-        mechanism: Mechanism,
-        outbox: &mut Buffer,
-    ) -> Result<Option<Accepted>, Refusal> {
-        match reply.code {
-            235 => {
-                let accepted = Accepted {
-                    by_other_name: self.by_other_name,
-                    lacking: self.lacking(),
-                    ..Accepted::new(bytes.to_vec())
-                };
-                Ok(Some(accepted))
-            }
-            334 => {
-                let text = reply.lines().next().unwrap_or_default();
-                answer_challenge(
-                    Door::Submission,
-                    text,
-                    mechanism,
-                    &mut self.challenges,
-                    &mut self.heard.challenge,
-                    outbox,
-                )?;
-                Ok(None)
-            }
-            _ => match (refused(reply, self.heard.take()), self.credential.or_user) {
-                (Refusal::Token(_), Some(user)) if !self.by_other_name => {
-                    self.by_other_name = true;
-                    self.say_auth(user, outbox).map(|()| None)
-                }
-                (refusal, _) => Err(refusal),
-            },
-        }
+        self.state = State::Auth;
+        self.bearer.say_auth(user, Some(&self.offer.mechanisms), outbox)
     }
 
     /// The promised keywords that this provider's EHLO lacks.
@@ -239,8 +163,7 @@ impl Offer {
     }
 }
 
+/// Says EHLO as `name`.
 pub(super) fn write_ehlo(outbox: &mut Buffer, name: &str) {
-    for part in ["EHLO ", name, "\r\n"] {
-        outbox.push(part.as_bytes());
-    }
+    outbox.push_parts(&["EHLO ", name, "\r\n"]);
 }

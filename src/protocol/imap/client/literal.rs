@@ -1,20 +1,20 @@
 //! Literals (RFC 3501 §4.3, 7888). The dialogue asks for a welcome literal. It refuses another one before its
 //! bytes are sent, or drops the bytes if the client does not wait, so that it finds the next command.
 
-use super::{Dialogue, Event, State};
+use super::{Dialogue, Event};
 use imap_codec::imap_types::response::Code;
 
 use crate::protocol::Channel;
-use crate::protocol::imap::answer::{self, Answer, bad, no};
-use crate::protocol::imap::command::{self, Verb};
-use crate::protocol::imap::framer::{Framed, Literal};
+use crate::protocol::framer::{Framed, Literal};
+use crate::protocol::imap::answer::{Answer, bad, no};
+use crate::protocol::imap::command::Verb;
 use crate::wire::Buffer;
 
-/// A tagged answer for which the end of the command must come first.
-#[derive(Debug)]
-pub(super) struct OwedAnswer {
-    pub(super) tag: Vec<u8>,
-    pub(super) refusal: Refused,
+/// A refused literal and the rest of its command, which are dropped before the answer is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Discard {
+    left: u64,
+    refusal: Refused,
 }
 
 /// Why a command is refused before its end has come.
@@ -47,9 +47,9 @@ impl Dialogue {
         inbox: &mut Buffer,
         outbox: &mut Buffer,
     ) -> Option<Event> {
-        let (tag, refusal) = match command::head(inbox) {
-            Some((tag, verb)) => (tag, self.refuses(literal, verb)),
-            None => (&b"*"[..], Some(Refused::Tag)),
+        let refusal = match self.begin_command(inbox) {
+            Some(verb) => self.refuses(literal, verb),
+            None => Some(Refused::Tag),
         };
         let Some(refusal) = refusal else {
             if literal.waits {
@@ -58,9 +58,8 @@ impl Dialogue {
             self.framer.skip(literal);
             return None;
         };
-        let answer = OwedAnswer { tag: tag.to_vec(), refusal };
         self.take(literal.start, inbox);
-        self.count_command(outbox).or_else(|| self.refuse(literal, answer, outbox))
+        self.count(outbox).or_else(|| self.refuse(literal, refusal, outbox))
     }
 
     fn refuses(&self, literal: &Literal, verb: Verb) -> Option<Refused> {
@@ -75,35 +74,34 @@ impl Dialogue {
     }
 
     /// Answers at once if the client waits, otherwise after the literal.
-    fn refuse(&mut self, literal: &Literal, answer: OwedAnswer, outbox: &mut Buffer) -> Option<Event> {
+    fn refuse(&mut self, literal: &Literal, refusal: Refused, outbox: &mut Buffer) -> Option<Event> {
         if literal.waits {
-            answer::write(outbox, &answer.tag, answer.refusal.answer());
-            self.state = State::Command;
-            return None;
+            return self.answer(refusal.answer(), outbox);
         }
         if literal.size > self.meter.left() as u64 {
-            answer::write(outbox, &answer.tag, answer.refusal.answer());
+            self.answer(refusal.answer(), outbox);
             let end = self.limit("it announced more bytes than it may send without logging in", outbox);
             return Some(Event::End(end));
         }
-        self.state = State::Discard { left: literal.size, answer };
+        self.own.discard = Some(Discard { left: literal.size, refusal });
         None
     }
 
     /// Drops a refused literal as it arrives, then the rest of its command, further literals included.
     pub(super) fn discard(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
-        let State::Discard { left, .. } = &mut self.state else { return None };
-        if *left > 0 {
-            let dropped = usize::try_from(*left).unwrap_or(usize::MAX).min(inbox.len());
-            *left -= dropped as u64;
-            let more = *left > 0;
+        let Discard { left, refusal } = self.own.discard.take()?;
+        if left > 0 {
+            let dropped = usize::try_from(left).unwrap_or(usize::MAX).min(inbox.len());
+            let left = left - dropped as u64;
+            self.own.discard = Some(Discard { left, refusal });
             self.take(dropped, inbox);
-            if more {
-                return Some(Event::More);
-            }
+            return (left > 0).then_some(Event::More);
         }
         let (end, next) = match self.framer.next(inbox) {
-            Framed::More => return self.more(inbox, outbox),
+            Framed::More => {
+                self.own.discard = Some(Discard { left, refusal });
+                return self.more(inbox, outbox);
+            }
             Framed::Literal(literal) => (literal.start, Some(literal)),
             Framed::Complete(end) => (end, None),
         };
@@ -111,13 +109,9 @@ impl Dialogue {
             return Some(end);
         }
         self.take(end, inbox);
-        let State::Discard { answer, .. } = std::mem::replace(&mut self.state, State::Command) else {
-            return None;
-        };
-        if let Some(literal) = next {
-            return self.refuse(&literal, answer, outbox);
+        match next {
+            Some(literal) => self.refuse(&literal, refusal, outbox),
+            None => self.answer(refusal.answer(), outbox),
         }
-        answer::write(outbox, &answer.tag, answer.refusal.answer());
-        None
     }
 }

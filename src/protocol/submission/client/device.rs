@@ -4,7 +4,7 @@
 //! would then be read as commands, and a line of it that looks like MAIL would begin another message in the account's
 //! name. So what cannot come from a client that has read the refusal ends the connection.
 
-use super::{Dialogue, State};
+use super::{Dialogue, Submission};
 use crate::protocol::DialogueEnd;
 use crate::protocol::dialogue::Event;
 use crate::protocol::submission::command::{AfterLogin, Command};
@@ -24,14 +24,28 @@ pub(super) enum Follows {
 
 impl Dialogue {
     /// Drops the line of a refused MAIL, which must not be read a second time.
-    pub(super) fn drop_line(&mut self, inbox: &mut Buffer) {
-        if let Some(end) = self.search.next(inbox) {
-            self.meter.take(end);
-            inbox.consume(end);
+    pub(super) fn drop_refused_line(&mut self, inbox: &mut Buffer) {
+        if std::mem::take(&mut self.own.drops_line)
+            && let Some(end) = self.framer.next_line(inbox)
+        {
+            self.take(end, inbox);
         }
-        self.state = State::Command;
     }
 
+    /// Ends the connection if `inbox` begins with the bytes of a chunk that was refused.
+    pub(super) fn chunk(&mut self, inbox: &[u8], outbox: &mut Buffer) -> Option<Event> {
+        let is_chunk = self.own.follows == Follows::Chunk && !inbox.is_empty();
+        is_chunk.then(|| self.end_blind(outbox))
+    }
+
+    /// Ends the connection of a device that sends a message in spite of the refusal.
+    pub(super) fn end_blind(&mut self, outbox: &mut Buffer) -> Event {
+        write_reply(outbox, "421 4.7.0", "The message was refused; connect again later");
+        self.end(DialogueEnd::Limit("it sent a message without waiting for the answers, which refused it"))
+    }
+}
+
+impl Submission {
     /// Answers a command that needs a MAIL that was passed on, of a device that has none.
     pub(super) fn refuse_recipient(&mut self, command: AfterLogin, outbox: &mut Buffer) {
         self.follows = match command {
@@ -47,11 +61,6 @@ impl Dialogue {
         }
     }
 
-    /// Whether `inbox` begins with the bytes of a chunk that was refused.
-    pub(super) fn is_chunk(&self, inbox: &[u8]) -> bool {
-        self.follows == Follows::Chunk && !inbox.is_empty()
-    }
-
     /// Whether `command` may be the first line of a message that was refused: whether it is none of those with which a
     /// client goes on behind a refusal.
     pub(super) fn is_body(&mut self, command: &Command<'_>) -> bool {
@@ -60,11 +69,5 @@ impl Dialogue {
             Command::Rset | Command::Quit | Command::Noop | Command::Ehlo(_) | Command::Helo(_)
         );
         std::mem::take(&mut self.follows) == Follows::Lines && !goes_on
-    }
-
-    /// Ends the connection of a device that sends a message in spite of the refusal.
-    pub(super) fn end_blind(&mut self, outbox: &mut Buffer) -> Event {
-        write_reply(outbox, "421 4.7.0", "The message was refused; connect again later");
-        self.end(DialogueEnd::Limit("it sent a message without waiting for the answers, which refused it"))
     }
 }

@@ -1,6 +1,6 @@
-//! Finds the end of a command or a response: lines, and the literals that continue them.
+//! Finds the end of a command or a response: lines, and the literals that continue those of IMAP.
 //!
-//! A line that ends in `{n}` continues behind the next n bytes (RFC 3501 §4.3). The framer finds these ends in a
+//! A line of IMAP that ends in `{n}` continues behind the next n bytes (RFC 3501 §4.3). The framer finds these ends in a
 //! growing buffer and looks at each byte once. The caller decides whether a literal is welcome. A bare LF ends a
 //! line too, because some mail programs send nothing else.
 
@@ -55,12 +55,16 @@ impl Framer {
     /// Continues behind a literal that [`Framer::next`] found.
     pub(super) fn skip(&mut self, literal: &Literal) {
         let size = usize::try_from(literal.size).unwrap_or(usize::MAX);
-        self.line = literal.start.saturating_add(size);
-        self.searched = self.line;
+        self.go_on(literal.start.saturating_add(size));
+    }
+
+    /// Continues with the line that begins at `start`.
+    pub(super) fn go_on(&mut self, start: usize) {
+        (self.line, self.searched) = (start, start);
     }
 
     /// The next line without its end, and where it ends.
-    fn find_line(&mut self, input: &[u8]) -> Option<(Range<usize>, usize)> {
+    pub(super) fn find_line(&mut self, input: &[u8]) -> Option<(Range<usize>, usize)> {
         let unsearched = input.get(self.searched..)?;
         let Some(found) = memchr::memchr(b'\n', unsearched) else {
             self.searched = input.len();
