@@ -19,9 +19,7 @@ use crate::store::Grant;
 pub(super) struct Doors {
     /// The doors whose scopes a person is asked for.
     pub(super) asked: Vec<Door>,
-    /// The doors to prove.
     pub(super) proven: Vec<Door>,
-    /// Whether the request named the doors.
     pub(super) named: bool,
 }
 

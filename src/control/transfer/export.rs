@@ -27,7 +27,6 @@ const SHORTEST_PASSPHRASE: usize = 12;
 pub(crate) enum SealedFor {
     /// The public key of the installation that may open it.
     Recipient(String),
-    /// A passphrase.
     Passphrase(Secret),
 }
 
@@ -65,7 +64,6 @@ pub(crate) struct Export {
 /// An account that was exported.
 #[derive(Debug)]
 pub(crate) struct Exported {
-    /// Its name.
     pub(crate) account: String,
     /// Other accounts that used its grant, and now have none; `None` for a copy.
     pub(crate) closed: Option<Vec<String>>,
