@@ -69,7 +69,7 @@ impl Installation {
 
     /// Records an act of the installation's actor outside of the store.
     pub(crate) async fn record(&self, deed: Deed, about: Option<&str>) {
-        record(&*self.store, deed, &[], about, self.actor.clone()).await;
+        record(&*self.store, &self.act(deed, &[], about)).await;
     }
 
     /// Records that the actor is going to see the sign-in link of the account called `name`. If this fails, the link is
@@ -79,22 +79,16 @@ impl Installation {
     }
 }
 
-fn act(deed: Deed, accounts: &[&str], about: Option<&str>, actor: Actor) -> Act {
+/// The act of `actor` on the accounts of these names.
+pub(super) fn act(deed: Deed, accounts: &[&str], about: Option<&str>, actor: Actor) -> Act {
     let accounts = accounts.iter().map(|name| (*name).to_owned()).collect();
     let (deed, about) = (deed.word().to_owned(), about.map(str::to_owned));
     Act { deed, accounts, about, actor, at: OffsetDateTime::now_utc() }
 }
 
-/// Records an act of `actor` outside of the store.
-pub(super) async fn record(
-    store: &dyn Store,
-    deed: Deed,
-    accounts: &[&str],
-    about: Option<&str>,
-    actor: Actor,
-) {
-    let act = act(deed, accounts, about, actor);
-    if let Err(error) = store.record(&act).await {
+/// Records an act outside of the store.
+pub(super) async fn record(store: &dyn Store, act: &Act) {
+    if let Err(error) = store.record(act).await {
         tracing::warn!("that this was done ({}) cannot be written to the audit trail: {error}", act.deed);
     }
 }

@@ -7,8 +7,8 @@ mod unproven;
 
 use std::path::PathBuf;
 
-use kind::{unknown_domain, why};
 pub(crate) use parts::{ApiTokenError, ImportError, KeysError, SetupError, TableError};
+use parts::{unknown_domain, why};
 pub(crate) use unproven::{LeftOut, Unproven};
 
 use super::names::shape::{NameFault, OldName};

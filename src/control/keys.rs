@@ -118,10 +118,8 @@ fn newest(sealer: &Sealer) -> u32 {
 pub(super) async fn tell(installation: &Installation) -> Result<(), Error> {
     // Under this lock no rotation is under way: an earlier one, which did not ask this instance, has ended, and a later
     // one will ask it.
-    let _lock = match installation.config.store.postgres {
-        Some(_) => Some(installation.sealing().await?),
-        None => None,
-    };
+    let is_shared = installation.config.store.postgres.is_some();
+    let _lock = if is_shared { Some(installation.sealing().await?) } else { None };
     let (sealer, source) = (installation.sealer.clone(), installation.config.store.key.clone());
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let teller: KeyTeller = std::sync::Arc::new(move || {

@@ -35,10 +35,8 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
     let installation = Installation::open(from).await?;
     installation.verify_key().await?;
     // No command seals meanwhile: the lock of a store in a file is the state directory's.
-    let _sealing = match installation.config.store.postgres.is_some() {
-        true => Some(installation.sealing().await?),
-        false => None,
-    };
+    let is_shared = installation.config.store.postgres.is_some();
+    let _sealing = if is_shared { Some(installation.sealing().await?) } else { None };
     // No process of this machine opens the store meanwhile.
     let _lock = StateDirectory::open(&installation.config.state_directory)?.lock()?;
     let source = store::open_whole(source).await?;
@@ -53,7 +51,7 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
         return Err(StoreError::Unusable(held).into());
     }
     // Mail programs go on trusting the CA that they trust.
-    let authority = match certs::is_shared(to) && installation.config.store.postgres.is_none() {
+    let authority = match certs::is_shared(to) && !is_shared {
         true => certs::to_take_along(&installation).await?,
         false => None,
     };

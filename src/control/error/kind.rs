@@ -1,4 +1,4 @@
-//! Questions of a surface about an error, and parts of messages that depend on a value.
+//! Questions of a surface about an error, besides its message.
 
 use super::Error;
 use crate::oauth::AuthorizeError;
@@ -30,15 +30,4 @@ impl Error {
             _ => false,
         }
     }
-}
-
-pub(super) fn unknown_domain(account: &str) -> String {
-    match account.contains('@') {
-        true => format!("no provider is known for the domain of {account}"),
-        false => format!("{account} is no address, so no domain tells its provider"),
-    }
-}
-
-pub(super) fn why(error: Option<&std::io::Error>) -> String {
-    error.map_or_else(|| "no answer within 20 s".to_owned(), ToString::to_string)
 }

@@ -1,5 +1,5 @@
 //! Mistakes with one kind of thing: tokens for the API, tables of accounts, files of another program, keys, and set-ups
-//! of mail programs.
+//! of mail programs; and the parts of messages that depend on a value.
 
 use std::path::PathBuf;
 
@@ -101,4 +101,15 @@ pub(crate) enum SetupError {
     NoListener,
     #[error("a configuration profile needs a listener for {}, and this account has none", door.title())]
     ProfileNeedsDoor { door: Door },
+}
+
+pub(super) fn unknown_domain(account: &str) -> String {
+    match account.contains('@') {
+        true => format!("no provider is known for the domain of {account}"),
+        false => format!("{account} is no address, so no domain tells its provider"),
+    }
+}
+
+pub(super) fn why(error: Option<&std::io::Error>) -> String {
+    error.map_or_else(|| "no answer within 20 s".to_owned(), ToString::to_string)
 }

@@ -77,7 +77,8 @@ impl Kept {
             info!(of, closed, "sessions are closed, as a person asked");
             let account = session.map_or_else(|| of.to_owned(), |session| session.account.clone());
             let about = format!("sessions: {closed}");
-            audit::record(&*self.store, Deed::SessionsClosed, &[&account], Some(&about), by).await;
+            let act = audit::act(Deed::SessionsClosed, &[&account], Some(&about), by);
+            audit::record(&*self.store, &act).await;
         }
         closed
     }

@@ -67,8 +67,9 @@ impl Running {
             account = account.name,
             "the sessions of this account are traced for {seconds} s, as a person asked"
         );
-        let (store, about) = (&self.kept.store, format!("for {seconds} s"));
-        audit::record(&**store, Deed::Traced, &[&account.name], Some(&about), by).await;
+        let store = &self.kept.store;
+        let act = audit::act(Deed::Traced, &[&account.name], Some(&format!("for {seconds} s")), by);
+        audit::record(&**store, &act).await;
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let until = Instant::now() + time;
