@@ -120,13 +120,9 @@ async fn choose_doors(
 }
 
 impl Ready {
-    pub(crate) fn account(&self) -> &str {
-        &self.seat.account
-    }
-
-    /// The person whose grant it is.
-    pub(crate) fn owner(&self) -> &str {
-        &self.seat.owner
+    /// The account, and the person whose grant it is.
+    pub(crate) fn names(&self) -> (&str, &str) {
+        (&self.seat.account, &self.seat.owner)
     }
 
     /// Proves the grant and stores it.

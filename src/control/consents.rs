@@ -103,7 +103,8 @@ impl Consents {
         let begun = authorize::begin(&installation, judged.brought_to(redirect_uri), &mut |_| ()).await?;
         let (id, stage, account, owner, waiting) = match &begun {
             Pending::Ready(ready) => {
-                (random_text::<16>(), Stage::Working, ready.account(), ready.owner(), None)
+                let (account, owner) = ready.names();
+                (random_text::<16>(), Stage::Working, account, owner, None)
             }
             Pending::Consent(consent) => {
                 let (Todo::Open { url, .. } | Todo::Paste { url, .. }) = consent.todo() else {

@@ -87,11 +87,6 @@ impl Doors {
         }
     }
 
-    /// Results for all doors without a mailbox to test.
-    pub(super) fn untried(&self) -> Proofs {
-        self.proven.iter().map(|&door| (door, Proof::NoMailbox)).collect()
-    }
-
     /// Proves each door with `token`, which has the `scopes`. The error is the door because of which the grant
     /// must not be stored.
     pub(super) async fn prove(
