@@ -102,7 +102,7 @@ impl Running {
     async fn asked(&self, name: &str, back: Secret) -> Result<Asked, NoConsent> {
         let (OfLink { account, owner, .. }, provider) = self.mended(name).await?;
         let owner = (fold(&owner) != fold(&account)).then_some(owner);
-        Ok(Asked { account, provider, owner, anew: true, back: Some(back), ..Asked::default() })
+        Ok(Asked { account, provider, owner, anew: true, back: Some(back) })
     }
 
     /// Begins a consent for `actor` in the browser of `visitor`.
