@@ -31,9 +31,8 @@ pub(crate) enum NoConsent {
     /// Unknown links, or sign-ins that fail, come too fast.
     TooMany,
     /// No consent mends the account any more: its state changed since the link was made.
-    NotMended {
-        account: String,
-    },
+    NotMended { account: String },
+    /// The operation failed.
     Failed(Box<Error>),
 }
 
