@@ -16,6 +16,7 @@ mod once;
 mod page;
 mod reloading;
 mod said;
+mod sessions;
 mod site;
 mod socket;
 mod talk;

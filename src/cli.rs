@@ -6,7 +6,7 @@
 
 mod accounts;
 mod admin;
-mod aliases;
+mod agreement;
 mod authorize;
 mod backup;
 mod certs;
@@ -15,17 +15,14 @@ mod config;
 mod events;
 mod failure;
 mod health;
-mod hints;
 mod import;
 mod interrupt;
 mod keys;
-mod loss;
 mod manual;
 mod options;
 mod passwords;
 mod print;
 mod progress;
-mod protocols;
 mod reload;
 mod running;
 mod serve;

@@ -50,6 +50,11 @@ pub fn authorize(grant: &Grant, account: &str) -> String {
     renew(grant.kind(), &grant.owner, &grant.provider, account)
 }
 
+/// Authorises `account` again, by its grant if it has one.
+pub fn authorize_by(grant: Option<&Grant>, account: &str) -> String {
+    grant.map_or_else(|| authorize_account(account), |grant| authorize(grant, account))
+}
+
 /// Like [`authorize`], for a grant of which only the state was read.
 pub fn authorize_again(grant: &GrantStatus, account: &str) -> String {
     renew(grant.kind, &grant.owner, &grant.provider, account)

@@ -121,10 +121,11 @@ pub struct Listener {
 }
 
 /// The protection of a client's connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Security {
     /// Implicit TLS (RFC 8314 §3).
+    #[default]
     Tls,
     /// Cleartext until STARTTLS; no login before it.
     Starttls,
@@ -138,6 +139,15 @@ impl Security {
         match self {
             Self::Tls => "tls",
             Self::Starttls => "starttls",
+            Self::None => "none",
+        }
+    }
+
+    /// The name in the settings of mail programs.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Tls => "SSL/TLS",
+            Self::Starttls => "STARTTLS",
             Self::None => "none",
         }
     }
@@ -210,35 +220,17 @@ pub enum LogFormat {
 impl Config {
     /// Reads `explicit`, or the first default file that exists, or uses the defaults.
     pub fn load(explicit: Option<&Path>) -> Result<Self, ConfigError> {
-        match explicit {
-            Some(path) => Self::read(path),
-            None => match default_file()? {
-                Some(path) => Self::read(&path),
-                None => Self::parse("", None),
-            },
-        }
-    }
-
-    fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
-        Self::parse(&text, Some(path))
+        let (path, text) = read(explicit)?;
+        Self::parse(&text, path.as_deref())
     }
 
     /// All mistakes of the file that [`Config::load`] would read, and the configuration without the mistaken
     /// parts, if that is valid.
     pub fn mistakes(explicit: Option<&Path>) -> (Vec<ConfigError>, Option<Self>) {
-        let path = match explicit.map_or_else(default_file, |path| Ok(Some(path.to_owned()))) {
-            Ok(path) => path,
-            Err(error) => return (vec![error], None),
-        };
-        let text = match &path {
-            Some(path) => match std::fs::read_to_string(path) {
-                Ok(text) => text,
-                Err(error) => return (vec![ConfigError::unreadable(path, &error)], None),
-            },
-            None => String::new(),
-        };
-        Self::mistakes_in(&text, path.as_deref())
+        match read(explicit) {
+            Ok((path, text)) => Self::mistakes_in(&text, path.as_deref()),
+            Err(error) => (vec![error], None),
+        }
     }
 
     /// Like [`Config::mistakes`], for `text`; `path` is its file.
@@ -287,10 +279,15 @@ impl Config {
 /// the file are ignored: a command looks there for a running process, which goes on with the configuration that it read
 /// before.
 pub fn state_directory(explicit: Option<&Path>) -> Result<PathBuf, ConfigError> {
-    let file = explicit.map_or_else(default_file, |path| Ok(Some(path.to_owned())))?;
-    let text = match &file {
-        Some(path) => std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?,
-        None => String::new(),
-    };
+    let (file, text) = read(explicit)?;
     file::state_directory(&text, file.as_deref()).map_err(|problem| problem.in_file(file.as_deref(), &text))
+}
+
+/// The file `explicit`, or the first default file that exists, and its text, which is empty without a file.
+fn read(explicit: Option<&Path>) -> Result<(Option<PathBuf>, String), ConfigError> {
+    let file = explicit.map_or_else(default_file, |path| Ok(Some(path.to_owned())))?;
+    let read =
+        |path: &PathBuf| std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error));
+    let text = file.as_ref().map(read).transpose()?.unwrap_or_default();
+    Ok((file, text))
 }

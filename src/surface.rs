@@ -11,4 +11,5 @@ pub(crate) mod cures;
 pub(crate) mod events;
 pub(crate) mod grants;
 pub(crate) mod passwords;
+pub(crate) mod revocations;
 pub(crate) mod times;

@@ -1108,6 +1108,20 @@ fn an_exchange_server_in_the_own_house_does_not_become_microsofts() {
     }
 }
 
+#[test]
+fn a_sign_in_service_of_another_name_uses_the_servers_of_its_preset() {
+    // Thunderbird signs in to Mail.ru at o2.mail.ru. The head is the sample's.
+    let config = "[Email OAuth 2.0 Proxy configuration file]\ndocumentation = a\n\tb\nformat = c\nwarning = d\n\
+        [Server setup]\ndocumentation = e\n[IMAP-8143]\nserver_address = imap.mail.ru\nserver_port = 993\n\
+        [SMTP-8025]\nserver_address = smtp.other.example\nserver_port = 465\n\
+        [bob@mail.ru]\npermission_url = https://o2.mail.ru/login\ntoken_url = https://o2.mail.ru/token\n\
+        oauth2_scope = mail.imap\nclient_id = x\n";
+    let ran = Home::with(config).import(&[]);
+    assert_eq!(servers(&shown(&ran), "at-mail-ru"), ["imap.mail.ru:993", "smtp.other.example:465"]);
+    assert!(!ran.out.contains("[Email OAuth 2.0 Proxy configuration file]"), "{}", ran.out);
+    assert!(!ran.out.contains("no provider in the new configuration has"), "{}", ran.out);
+}
+
 /// A configuration of catch-alls only.
 const CATCH_ALL: &str = include_str!("configs/emailproxy/catch-all.config");
 /// A client secret that only the mail password opens.

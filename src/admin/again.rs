@@ -40,7 +40,7 @@ async fn show(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Respo
 }
 
 async fn begin(State(site): State<Arc<Site>>, Path(token): Path<String>, request: Request) -> Response {
-    let visitor = guard::visitor(&site, &request);
+    let visitor = guard::browser(&site, request.headers(), request.uri());
     let back = Secret::new(format!("/again/{token}"));
     match site.running.begin_by_link(&token, visitor, back).await {
         Ok(begun) => consent::lead_on(&begun),

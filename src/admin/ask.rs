@@ -4,15 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::io::BufReader;
 use tokio::net::UnixStream;
-use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::socket::{all, is_stale};
 use super::talk::{self, LONGEST_REPLY, NOT_A_REQUEST, Reply, Request};
+use crate::control::sessions::Heard;
 use crate::store::{DirectoryError, StateDirectory};
 
 /// The process answers at once, despite its sessions; a reload may have to make an RSA key.
@@ -25,20 +25,12 @@ const MOST_REPLIES: usize = 200_000;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// No `serve` runs there.
     #[error("no serve is running on the state directory {}", .0.display())]
     NoneRunning(PathBuf),
-    /// The state directory belongs to another user.
     #[error(transparent)]
     Directory(DirectoryError),
-    /// A running process did not answer.
     #[error("a running serve gives no answer on {}: {error}", path.display())]
-    Silent {
-        /// Its socket.
-        path: PathBuf,
-        /// The reason.
-        error: io::Error,
-    },
+    Silent { path: PathBuf, error: io::Error },
 }
 
 /// The answers of the running processes.
@@ -48,6 +40,30 @@ pub(crate) struct Answers {
     pub(crate) replies: Vec<Reply>,
     /// The processes that did not answer.
     pub(crate) silent: Vec<AskError>,
+}
+
+impl Answers {
+    /// The sessions of all processes, and the number of those that are told to end.
+    pub(crate) fn heard(self) -> Heard {
+        let silent = self.silent.iter().map(ToString::to_string).collect();
+        let mut heard = Heard { silent, ..Heard::default() };
+        for reply in self.replies {
+            match reply {
+                Reply::Session(session) => heard.sessions.push(session),
+                Reply::Closed(count) => heard.closed += count,
+                _ => {}
+            }
+        }
+        heard
+    }
+
+    /// The first failure that a process has answered.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.replies.iter().find_map(|reply| match reply {
+            Reply::Failed(failure) => Some(failure.as_str()),
+            _ => None,
+        })
+    }
 }
 
 /// The answers of every `serve` of `state_directory` to `request`. All are asked at the same time, so that a
@@ -64,7 +80,7 @@ pub(super) async fn all_but(
 ) -> Result<Answers, AskError> {
     let mut sockets = all(state_directory).map_err(|error| not_ours(state_directory, error))?;
     sockets.retain(|path| holder.is_none() || path.file_stem().and_then(|stem| stem.to_str()) != holder);
-    let patience = patience(request);
+    let patience = if *request == Request::Health { HEALTH_PATIENCE } else { PATIENCE };
     let ask_one = |path: PathBuf| {
         let request = request.clone();
         let asked = path.clone();
@@ -120,7 +136,7 @@ pub(crate) async fn follow_all(
 
 async fn follow(stream: UnixStream, request: Request, replies: mpsc::Sender<Reply>) -> io::Result<()> {
     let (input, mut output) = stream.into_split();
-    send(&mut output, &request).await?;
+    talk::send(&mut output, &request).await?;
     let mut input = BufReader::new(input);
     while let Some(line) = talk::line(&mut input, LONGEST_REPLY).await? {
         match serde_json::from_slice(&line) {
@@ -130,20 +146,6 @@ async fn follow(stream: UnixStream, request: Request, replies: mpsc::Sender<Repl
         }
     }
     Err(io::ErrorKind::UnexpectedEof.into())
-}
-
-pub(super) async fn send(output: &mut OwnedWriteHalf, request: &Request) -> io::Result<()> {
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    output.write_all(&line).await
-}
-
-/// How long a running process may take to answer.
-fn patience(request: &Request) -> Duration {
-    match request {
-        Request::Health => HEALTH_PATIENCE,
-        _ => PATIENCE,
-    }
 }
 
 /// Whether a `serve` listens in `state_directory`.
@@ -173,7 +175,7 @@ async fn ask(path: &Path, request: &Request) -> io::Result<Vec<Reply>> {
 
 async fn ask_once(path: &Path, request: &Request) -> io::Result<Vec<Reply>> {
     let (input, mut output) = UnixStream::connect(path).await?.into_split();
-    send(&mut output, request).await?;
+    talk::send(&mut output, request).await?;
     let mut input = BufReader::new(input);
     let mut replies = Vec::new();
     while replies.len() < MOST_REPLIES {

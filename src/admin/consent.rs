@@ -1,6 +1,6 @@
 //! The pages of a consent in the browser: the way to the provider, the answer, and the outcome.
 //!
-//! A button begins one with `Running::begin_consent` (or `begin_by_link`) for the browser that [`guard::visitor`] finds,
+//! A button begins one with `Running::begin_consent` (or `begin_by_link`) for the browser that [`guard::browser`] finds,
 //! and answers with [`lead_in`] (or [`lead_on`]).
 //!
 //! Every page but the first needs the key of the browser that began the consent, which is in a cookie of its own. That
@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::header::{COOKIE, HeaderName, SET_COOKIE};
+use axum::http::header::{HeaderName, SET_COOKIE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -22,6 +22,7 @@ use maud::{Markup, html};
 use super::guard;
 use super::page;
 use super::site::Site;
+use super::visit;
 use crate::control::Error;
 use crate::control::consents::{ANSWER, Begun, CONSENT, NotTaken, Outcome, Stage, View};
 use crate::secret::Secret;
@@ -147,22 +148,19 @@ fn shown(id: &str, view: &View, fault: Option<&NotTaken>) -> Response {
             let content = html! { p { "The answer of " (provider) " is checked, and the mailbox is tried. This takes a moment." } };
             ([(REFRESH, "1".to_owned())], page::plain(StatusCode::OK, "One moment", &content)).into_response()
         }
-        Stage::Done(outcome) => match outcome {
-            Outcome::Stored => page::plain(
-                StatusCode::OK,
-                "Signed in",
-                &html! {
-                    p { "Signed in as " strong { (owner) } "." }
-                    p { "The mail program of " strong { (account) } " can connect now. You can close this window." }
-                    @if back.as_ref().is_some_and(is_of_page) {
-                        p { a.button href=(page::account_path(&view.account)) { "To the account" } }
-                    }
-                },
-            ),
-            outcome => {
-                page::plain(StatusCode::OK, "Not signed in", &failed(outcome, provider, back.as_ref()))
-            }
-        },
+        Stage::Done(Outcome::Stored) => {
+            let content = html! {
+                p { "Signed in as " strong { (owner) } "." }
+                p { "The mail program of " strong { (account) } " can connect now. You can close this window." }
+                @if back.as_ref().is_some_and(is_of_page) {
+                    p { a.button href=(page::account_path(&view.account)) { "To the account" } }
+                }
+            };
+            page::plain(StatusCode::OK, "Signed in", &content)
+        }
+        Stage::Done(outcome) => {
+            page::plain(StatusCode::OK, "Not signed in", &failed(outcome, provider, back.as_ref()))
+        }
     }
 }
 
@@ -231,8 +229,5 @@ fn cookie_name(id: &str) -> String {
 
 /// This browser's key for the consent called `id`.
 fn key(headers: &HeaderMap, id: &str) -> Option<Secret> {
-    let name = cookie_name(id);
-    let lines = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(other, _)| *other == name).map(|(_, value)| Secret::new(value))
+    visit::cookies(headers, &cookie_name(id)).next().map(Secret::new)
 }

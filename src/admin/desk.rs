@@ -54,16 +54,11 @@ impl Desk {
         }
         desk.listen_for_commands(running, &shutdown).await;
         if let Some(listener) = metrics {
-            let (listener, running, router) = (Arc::new(listener), running.clone(), watch::router(running));
+            let (listener, router) = (Arc::new(listener), watch::router(running));
             if let Ok(address) = listener.local_addr() {
                 info!("metrics are on http://{address}/metrics");
             }
-            let (trigger, shutdown) = shutdown::channel();
-            let task = running
-                .supervisor
-                .until(&shutdown)
-                .start("metrics", move || watch::serve(listener.clone(), router.clone()));
-            desk.http.push((trigger, task));
+            desk.serve_http("metrics", move || watch::serve(listener.clone(), router.clone()));
         }
         desk
     }
@@ -75,15 +70,18 @@ impl Desk {
         if let Some(base) = self.running.page_url() {
             info!("the page is at {base}/; `imap-oauth-proxy admin` opens it");
         }
-        let (trigger, shutdown) = shutdown::channel();
         let serving = listener.clone();
-        let task = self
-            .running
-            .supervisor
-            .until(&shutdown)
-            .start("page", move || site::serve(serving.clone(), router.clone()));
-        self.http.push((trigger, task));
+        self.serve_http("page", move || site::serve(serving.clone(), router.clone()));
         self.site = Some((site, listener));
+    }
+
+    /// Runs `task`, which answers at an HTTP address, until [`Desk::close_http`].
+    fn serve_http<F>(&mut self, name: &str, task: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (trigger, shutdown) = shutdown::channel();
+        self.http.push((trigger, self.running.supervisor.until(&shutdown).start(name, task)));
     }
 
     async fn listen_for_commands(&mut self, running: &Arc<Running>, shutdown: &Shutdown) {

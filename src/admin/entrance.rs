@@ -72,18 +72,20 @@ async fn enter(State(site): State<Arc<Site>>, Path(token): Path<String>, headers
         info!(session = before.session, "the session has ended, because its browser has begun another one");
     }
     info!(session = visitor.session, user = visitor.opened_by.user, "a person has opened the page");
-    let secure = if site.is_https() { "; Secure" } else { "" };
-    let cookie = format!("{}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}", site.cookie());
-    ([(SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+    to_the_page(&site, &cookie, "")
 }
 
 /// Removes the cookie only if the session has ended: a copy of the cookie would open a session that goes on.
-async fn leave(State(site): State<Arc<Site>>, posted: Posted) -> Response {
-    if let Err(why) = site.visitors.leave(&posted.visitor).await {
-        return page::not_known(&why);
+async fn leave(Posted { visit, .. }: Posted) -> Response {
+    match visit.site.visitors.leave(&visit.visitor).await {
+        Ok(()) => to_the_page(&visit.site, "", " Max-Age=0;"),
+        Err(why) => page::not_known(&why),
     }
+}
+
+fn to_the_page(site: &Site, cookie: &str, life: &str) -> Response {
     let secure = if site.is_https() { "; Secure" } else { "" };
-    let cookie = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict{secure}", site.cookie());
+    let cookie = format!("{}={cookie}; Path=/;{life} HttpOnly; SameSite=Strict{secure}", site.cookie());
     ([(SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 

@@ -9,14 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::format_description::well_known::Rfc3339;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::ask::send;
 use super::socket::all;
 use super::talk::{self, HeldRow, LONGEST_REPLY, Reply, Request, TraceRow};
 use crate::command;
@@ -107,9 +106,7 @@ fn row(line: TraceLine) -> TraceRow {
 /// Writes `replies`, one on each line.
 pub(super) async fn write(output: &mut OwnedWriteHalf, replies: &[Reply]) -> io::Result<()> {
     for reply in replies {
-        let mut line = serde_json::to_vec(reply)?;
-        line.push(b'\n');
-        output.write_all(&line).await?;
+        talk::send(output, reply).await?;
     }
     Ok(())
 }
@@ -154,7 +151,7 @@ async fn count_until_it_ends(
     counted: oneshot::Sender<()>,
 ) -> io::Result<()> {
     let (input, mut output) = UnixStream::connect(path).await?.into_split();
-    send(&mut output, &Request::Holding).await?;
+    talk::send(&mut output, &Request::Holding).await?;
     let (mut input, mut counted) = (BufReader::new(input), Some(counted));
     while let Some(line) = talk::line(&mut input, LONGEST_REPLY).await? {
         match serde_json::from_slice(&line) {

@@ -15,7 +15,7 @@ use axum::http::header::{
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use tracing::warn;
 use url::Url;
 
@@ -134,14 +134,13 @@ fn host_in<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
 
 /// Lets a request through to the page.
 pub(super) async fn judge(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let names = site.names();
-    if !host(&request).is_some_and(|host| names.has_host(host)) {
-        return elsewhere(&site).into_response();
+    if !is_for_us(&site, &request) {
+        return elsewhere(&site);
     }
     if [Method::GET, Method::HEAD].contains(request.method()) {
         return next.run(request).await;
     }
-    if !comes_from_here(&names, request.headers()) {
+    if !comes_from_here(&site.names(), request.headers()) {
         let text = "This form is not one of this page's, so nothing was done. Open the page itself and use its buttons.";
         return page::notice(StatusCode::FORBIDDEN, "Not from here", text);
     }
@@ -177,8 +176,7 @@ fn ended() -> Response {
 pub(super) async fn judge_link(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let is_from_no_page = !headers.contains_key(ORIGIN) && !headers.contains_key(FETCH_SITE);
-    let mut response = match is_from_no_page && host(&request).is_some_and(|host| site.names().has_host(host))
-    {
+    let mut response = match is_from_no_page && is_for_us(&site, &request) {
         true => act(&site, request, next, ended).await,
         false => judge(State(site), request, next).await,
     };
@@ -187,12 +185,7 @@ pub(super) async fn judge_link(State(site): State<Arc<Site>>, request: Request, 
     response
 }
 
-/// The browser of a request to one of the page's names.
-pub(super) fn visitor(site: &Site, request: &Request) -> Visitor {
-    browser(site, request.headers(), request.uri())
-}
-
-/// The browser of a request with these headers.
+/// The browser of a request with these headers, to one of the page's names.
 pub(super) fn browser(site: &Site, headers: &HeaderMap, uri: &Uri) -> Visitor {
     let is_passed_on = FORWARDED.iter().any(|name| headers.contains_key(*name));
     site.names().browser(host_in(headers, uri).unwrap_or_default(), is_passed_on)
@@ -233,11 +226,6 @@ pub(super) async fn only_local(State(site): State<Arc<Site>>, request: Request, 
             "Metrics are shown to this machine alone; metrics.address shows them to others.",
         ),
     }
-}
-
-/// Adds the headers of every answer.
-pub(super) async fn headers(response: Response) -> Response {
-    with_headers(response)
 }
 
 /// The answer with the headers of every answer.

@@ -19,7 +19,7 @@ mod list;
 mod passwords;
 mod reload;
 mod remedies;
-pub(super) mod sessions;
+mod sessions;
 mod setup;
 mod words;
 

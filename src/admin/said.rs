@@ -11,39 +11,17 @@ use crate::secret::Secret;
 pub(super) enum Said {
     /// The act is done; the sentence says what has changed.
     Done(String),
-    /// The act failed. Nothing has changed, unless the sentence says so.
-    Failed {
-        /// One sentence.
-        cause: String,
-        /// One sentence each.
-        cures: Vec<String>,
-    },
+    /// The act failed. Nothing has changed, unless the cause says so. Cause and cures are sentences.
+    Failed { cause: String, cures: Vec<String> },
     /// A new app password, which is shown this once.
-    Password {
-        /// The account.
-        account: String,
-        /// The name of the password.
-        name: String,
-        /// The password.
-        password: Secret,
-    },
+    Password { account: String, name: String, password: Secret },
     /// The sign-in link of an account.
-    Link {
-        /// The account.
-        account: String,
-        /// The address.
-        link: Secret,
-    },
+    Link { account: String, link: Secret },
     /// New accounts.
     Added(Box<Added>),
 }
 
 impl Said {
-    /// The message of an act that is done.
-    pub(super) fn done(what: impl Into<String>) -> Self {
-        Self::Done(what.into())
-    }
-
     /// The message of an act that failed.
     pub(super) fn failed(cause: impl Into<String>, cures: Vec<String>) -> Self {
         Self::Failed { cause: cause.into(), cures }

@@ -27,9 +27,12 @@ use crate::config::AdminAddress;
 use crate::control::Installation;
 use crate::control::api_tokens::Recogniser;
 use crate::control::audit;
+use crate::control::enrol::Enrolled;
 use crate::control::serving::{PageListener, Running};
 use crate::http::{self, Accept, Bounds};
+use crate::secret::Secret;
 use crate::store::{Actor, StoreError};
+use crate::surface::accounts::waits;
 
 /// Connections: several people with a browser each, and one request for each connection. The largest body is a table of
 /// some ten thousand accounts. The longest answer is a revocation, which waits for a provider.
@@ -89,6 +92,14 @@ impl Site {
         Ok(Some(format!("{base}/enter/{token}")))
     }
 
+    /// The sign-in link of a new account whose owner has still to consent.
+    pub(super) async fn link_for(&self, enrolled: &Enrolled, by: Actor) -> Option<Secret> {
+        match waits(enrolled) {
+            true => self.running.sign_in_link(&enrolled.account, by).await.ok().flatten(),
+            false => None,
+        }
+    }
+
     /// From now on a successor has the address.
     pub(super) fn leave(&self) {
         self.is_left.store(true, Ordering::Relaxed);
@@ -99,15 +110,9 @@ impl Site {
         guard::Names { url: self.running.config().admin.url.clone(), bound: self.bound }
     }
 
-    /// The installation, for the operations of `visitor`.
-    pub(super) fn installation(&self, visitor: &Visitor) -> Installation {
-        self.running.installation(audit::on_the_page(&visitor.opened_by, &visitor.session))
-    }
-
-    /// The message of the last act of `visitor`, once, if the address names it.
-    pub(super) async fn said(&self, visitor: &Visitor, query: Option<&str>) -> Option<Markup> {
-        let fields = Fields::of_query(query);
-        let name = fields.one("said");
+    /// The message of the last act of `visitor`, once, if the address's `query` names it.
+    pub(super) async fn said(&self, visitor: &Visitor, query: &Fields) -> Option<Markup> {
+        let name = query.one("said");
         if name.is_empty() {
             return None;
         }
@@ -159,7 +164,7 @@ pub(super) fn router(site: &Arc<Site>) -> Router {
         .merge(watch::health_routes(&site.running))
         .fallback(nothing)
         .layer(from_fn_with_state(site.clone(), consent::take_redirects))
-        .layer(map_response(guard::headers))
+        .layer(map_response(async |response| guard::with_headers(response)))
 }
 
 async fn nothing() -> Response {

@@ -2,7 +2,8 @@
 //! last of which is [`Reply::End`]. Both ends are this program, perhaps in different versions.
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::unix::OwnedWriteHalf;
 
 use crate::control::serving::Reloaded;
 pub(crate) use crate::control::sessions::SessionRow;
@@ -67,38 +68,29 @@ impl Request {
 /// uses the API. The field can be trusted, because only this installation's user and root can use the socket, and they
 /// can write the audit trail anyway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct By {
-    surface: Surface,
-    user: Option<String>,
-    uid: Option<u32>,
-}
-
-/// A surface that asks on behalf of others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Surface {
-    Page,
-    Api,
-}
+#[serde(try_from = "Actor")]
+pub(crate) struct By(Actor);
 
 impl By {
     /// The actor in the form for the socket; `None` for the user of a command, whom the kernel names.
     pub(super) fn of(actor: &Actor) -> Option<Self> {
-        let surface = match actor.surface.as_str() {
-            "page" => Surface::Page,
-            "api" => Surface::Api,
-            _ => return None,
-        };
-        Some(Self { surface, user: actor.user.clone(), uid: actor.uid })
+        Self::try_from(actor.clone()).ok()
     }
 
     /// The actor for the audit trail.
     pub(super) fn actor(self) -> Actor {
-        let surface = match self.surface {
-            Surface::Page => "page",
-            Surface::Api => "api",
-        };
-        Actor { surface: surface.to_owned(), user: self.user, uid: self.uid }
+        self.0
+    }
+}
+
+impl TryFrom<Actor> for By {
+    type Error = &'static str;
+
+    fn try_from(actor: Actor) -> Result<Self, Self::Error> {
+        match actor.surface.as_str() {
+            "page" | "api" => Ok(Self(actor)),
+            _ => Err("the surface asks for no other"),
+        }
     }
 }
 
@@ -159,6 +151,13 @@ pub(crate) struct HeldRow {
     pub(crate) account: String,
     pub(crate) protocol: String,
     pub(crate) sessions: usize,
+}
+
+/// Writes a request or a reply as a line.
+pub(super) async fn send(output: &mut OwnedWriteHalf, message: &impl Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    output.write_all(&line).await
 }
 
 /// The next line without its end, of at most `longest` bytes; `None` at the end of the input.

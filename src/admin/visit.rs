@@ -6,14 +6,15 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::header::{CONTENT_TYPE, COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 
 use super::page;
 use super::site::Site;
 use super::visitors::{NotKnown, Visitor, is_formed};
+use crate::control::Installation;
 use crate::control::misses::Judged;
-use crate::store::ShortLivedKind;
+use crate::store::{Actor, ShortLivedKind};
 
 /// The field of each form with the session's token.
 pub(super) const FORM_TOKEN: &str = "form_token";
@@ -22,20 +23,44 @@ const BY_ITSELF: &str = "x-by-itself";
 /// The most cookies of one request that are looked up.
 const MOST_COOKIES: usize = 3;
 
-impl FromRequestParts<Arc<Site>> for Visitor {
-    type Rejection = Response;
+/// A visitor's request for a page.
+pub(super) struct Visit {
+    pub(super) site: Arc<Site>,
+    pub(super) visitor: Visitor,
+    /// The fields of the address's query.
+    pub(super) query: Fields,
+}
 
-    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
-        needed(site, &parts.headers).await
+impl Visit {
+    /// The visitor whose cookie the request has, or the page that says why there is none.
+    async fn of(site: &Arc<Site>, headers: &HeaderMap, uri: &Uri) -> Result<Self, Response> {
+        match find(site, headers).await {
+            Ok(Some(visitor)) => {
+                Ok(Self { site: site.clone(), visitor, query: Fields::of_query(uri.query()) })
+            }
+            // The first page is where a person learns how to get a session.
+            Ok(None) if uri.path() == "/" => Err(page::no_session(StatusCode::OK)),
+            Ok(None) => Err(page::no_session(StatusCode::FORBIDDEN)),
+            Err(why) => Err(page::not_known(&why)),
+        }
+    }
+
+    /// The visitor as an actor of the audit trail.
+    pub(super) fn actor(&self) -> Actor {
+        self.visitor.actor()
+    }
+
+    /// The installation, for the operations of the visitor.
+    pub(super) fn installation(&self) -> Installation {
+        self.site.running.installation(self.actor())
     }
 }
 
-/// The visitor whose cookie the request has, or the page that says why there is none.
-async fn needed(site: &Site, headers: &HeaderMap) -> Result<Visitor, Response> {
-    match find(site, headers).await {
-        Ok(Some(visitor)) => Ok(visitor),
-        Ok(None) => Err(page::no_session(StatusCode::FORBIDDEN)),
-        Err(why) => Err(page::not_known(&why)),
+impl FromRequestParts<Arc<Site>> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response> {
+        Self::of(site, &parts.headers, &parts.uri).await
     }
 }
 
@@ -44,10 +69,8 @@ async fn needed(site: &Site, headers: &HeaderMap) -> Result<Visitor, Response> {
 pub(super) async fn find(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, NotKnown> {
     let name = site.cookie();
     let is_of_person = !headers.contains_key(BY_ITSELF);
-    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     // Another program on this host may have set a cookie of the same name before.
-    let named = pairs.filter(|(other, cookie)| *other == name && is_formed(cookie)).map(|(_, cookie)| cookie);
+    let named = cookies(headers, &name).filter(|cookie| is_formed(cookie));
     // Those that were made here come first, however many others there are.
     let (ours, others): (Vec<&str>, Vec<&str>) =
         named.partition(|cookie| site.visitors.is_ours(ShortLivedKind::Session, cookie));
@@ -74,9 +97,16 @@ pub(super) async fn find(site: &Site, headers: &HeaderMap) -> Result<Option<Visi
     if is_known { Ok(None) } else { Err(NotKnown::TooMany) }
 }
 
+/// The cookies of that name.
+pub(super) fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(other, _)| *other == name).map(|(_, cookie)| cookie)
+}
+
 /// A form that a visitor sent from a page of the session.
 pub(super) struct Posted {
-    pub(super) visitor: Visitor,
+    pub(super) visit: Visit,
     pub(super) fields: Fields,
 }
 
@@ -106,11 +136,10 @@ impl FromRequest<Arc<Site>> for Posted {
     type Rejection = Response;
 
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
-        let headers = request.headers();
-        let visitor = needed(site, headers).await?;
+        let visit = Visit::of(site, request.headers(), request.uri()).await?;
         let fields = fields(request, site).await;
-        match visitor.sent(fields.one(FORM_TOKEN)) {
-            true => Ok(Self { visitor, fields }),
+        match visit.visitor.sent(fields.one(FORM_TOKEN)) {
+            true => Ok(Self { visit, fields }),
             false => Err(foreign_form()),
         }
     }

@@ -12,6 +12,7 @@ use time::{Duration, OffsetDateTime};
 use tracing::warn;
 use zeroize::Zeroizing;
 
+use crate::control::audit;
 use crate::control::misses::{Judged, Lookups};
 use crate::secret::marks::Marks;
 use crate::secret::{Sealer, Secret, random_text, same_bytes};
@@ -92,6 +93,11 @@ impl Visitor {
     /// Whether `token` is that of the session's forms.
     pub(super) fn sent(&self, token: &str) -> bool {
         same_bytes(token.as_bytes(), self.form_token.as_bytes())
+    }
+
+    /// The visitor as an actor of the audit trail.
+    pub(super) fn actor(&self) -> Actor {
+        audit::on_the_page(&self.opened_by, &self.session)
     }
 }
 

@@ -5,11 +5,9 @@ mod export;
 mod import;
 mod passphrase;
 
-use super::aliases::with_leave;
 use super::failure::{Done, Failure};
-use super::loss;
-use super::options::{Options, nothing_listed};
-use super::print;
+use super::options::Options;
+use super::{agreement, print};
 use crate::command;
 use crate::control::{Installation, accounts};
 use crate::surface::accounts::Account;
@@ -69,56 +67,44 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
-    if let Command::List { json } = command {
-        return match options.open_to_read().await? {
-            Ok(installation) => list(&installation, json).await,
-            Err(nothing) => nothing_listed(&nothing, json),
-        };
-    }
-    let installation = match &command {
-        Command::Add(_) | Command::Import(_) => options.open().await?,
-        _ => options.open_existing().await?,
-    };
     match command {
-        // `List` was handled above.
-        Command::List { .. } => {}
-        Command::Add(arguments) => {
-            installation.verify_key().await?;
-            return add::add(&installation, &arguments).await;
-        }
-        Command::Export(arguments) => export::export(&installation, &arguments).await?,
+        Command::List { json } => return options.list(json, async |here| list(here, json).await).await,
+        Command::Add(arguments) => return add::add(&options.open_to_seal().await?, &arguments).await,
         Command::Import(arguments) => {
-            installation.verify_key().await?;
-            return import::import(&installation, &arguments).await;
+            return import::import(&options.open_to_seal().await?, &arguments).await;
         }
+        Command::Export(arguments) => export::export(&options.open_existing().await?, &arguments).await?,
         Command::Remove { account, yes } => {
+            let installation = options.open_existing().await?;
             let loss = format!(
                 "{account} is removed with its aliases and passwords, and with its authorisation if no other account uses it."
             );
-            loss::agreed(yes, &loss).await?;
+            agreement::to_loss(yes, &loss).await?;
             let account = accounts::remove(&installation, &account).await?;
             print::words(&format!(
                 "{} is removed from here. At its provider the consent still stands; tokens revoke before accounts remove takes it back.",
                 account.name
             ));
         }
-        Command::Disable { account } => set_disabled(&installation, &account, true).await?,
-        Command::Enable { account } => set_disabled(&installation, &account, false).await?,
+        Command::Disable { account } => set_disabled(options, &account, true).await?,
+        Command::Enable { account } => set_disabled(options, &account, false).await?,
         Command::Alias { account, name, yes } => {
+            let installation = options.open_existing().await?;
             let alias = async |yes| accounts::alias(&installation, &account, &name, yes).await;
-            let (account, _) = with_leave(yes, alias).await?;
+            let (account, _) = agreement::to_aliases(yes, alias).await?;
             print::words(&format!("Mail programs can log in to {} as {name}, too.", account.name));
         }
         Command::Unalias { account, name } => {
-            let account = accounts::unalias(&installation, &account, &name).await?;
+            let account = accounts::unalias(&options.open_existing().await?, &account, &name).await?;
             print::words(&format!("{name} no longer logs in to {}.", account.name));
         }
     }
     Ok(Done::Well)
 }
 
-async fn set_disabled(installation: &Installation, account: &str, disabled: bool) -> Result<(), Failure> {
-    let (account, is_new) = accounts::set_disabled(installation, account, disabled).await?;
+async fn set_disabled(options: &Options, account: &str, disabled: bool) -> Result<(), Failure> {
+    let installation = options.open_existing().await?;
+    let (account, is_new) = accounts::set_disabled(&installation, account, disabled).await?;
     let (name, enable) = (&account.name, command::enable(&account.name));
     print::words(&match (disabled, is_new) {
         (true, true) => {
@@ -132,33 +118,20 @@ async fn set_disabled(installation: &Installation, account: &str, disabled: bool
 }
 
 async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
-    let listed = accounts::list(installation).await?.into_iter().map(Account::from);
-    let listed: Vec<Account> = listed.collect();
-    if json {
-        print::json(&listed)?;
-        return Ok(Done::Well);
-    }
-    if listed.is_empty() {
-        print::no_account_yet(&installation.config.state_directory);
-        return Ok(Done::Well);
-    }
-    let rows: Vec<Vec<String>> = listed
-        .into_iter()
-        .map(|account| {
-            vec![
-                account.account,
-                account.provider.unwrap_or_else(|| "-".to_owned()),
-                account.passwords.to_string(),
-                print::minute(account.last_login_at.as_deref()),
-                account.last_login_from.unwrap_or_else(|| "-".to_owned()),
-                account.aliases.join(", "),
-                if account.disabled { "disabled" } else { "enabled" }.to_owned(),
-            ]
-        })
-        .collect();
-    print::table(
-        &["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN (UTC)", "FROM", "ALIASES", "STATE"],
-        &rows,
-    );
+    let listed = accounts::list(installation).await?.into_iter().map(Account::from).collect();
+    let heads = ["ACCOUNT", "PROVIDER", "PASSWORDS", "LAST LOGIN (UTC)", "FROM", "ALIASES", "STATE"];
+    print::list(listed, json, &heads, row, || print::no_account_yet(&installation.config.state_directory))?;
     Ok(Done::Well)
+}
+
+fn row(account: Account) -> Vec<String> {
+    vec![
+        account.account,
+        account.provider.unwrap_or_else(|| "-".to_owned()),
+        account.passwords.to_string(),
+        print::minute(account.last_login_at.as_deref()),
+        account.last_login_from.unwrap_or_else(|| "-".to_owned()),
+        account.aliases.join(", "),
+        if account.disabled { "disabled" } else { "enabled" }.to_owned(),
+    ]
 }

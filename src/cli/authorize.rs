@@ -2,7 +2,6 @@
 //!
 //! Ctrl-C leaves nothing behind until something is stored.
 
-mod approval;
 pub(super) mod browser;
 mod device;
 mod paste;
@@ -15,10 +14,9 @@ use url::Url;
 
 use self::summary::SetUp;
 pub(super) use self::warnings::warn;
-use super::aliases::with_leave;
 use super::failure::{Done, Failure};
-use super::options::Options;
-use super::{print, protocols};
+use super::options::{Options, door};
+use super::{agreement, print};
 use crate::admin::ask::is_any_running;
 use crate::config::Door;
 use crate::control::authorize::{
@@ -43,7 +41,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     yes: bool,
     /// The protocols that must work, separated by commas [default: those that do]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = protocols::door)]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = door)]
     protocols: Option<Vec<Door>>,
     /// Print the address to open instead of starting a browser
     #[arg(long, conflicts_with_all = ["paste", "device", "app"])]
@@ -103,7 +101,8 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
     let plan = Plan::new(&config, arguments.request())?;
     let installation = Installation::open(config).await?;
     let ca_file = crate::control::certs::ca_file(&installation).await?;
-    let judged = with_leave(arguments.yes, async |yes| plan.judge(&installation, yes).await).await?;
+    let judged =
+        agreement::to_aliases(arguments.yes, async |yes| plan.judge(&installation, yes).await).await?;
     let provider = judged.provider.clone();
     let stored = match begin(&installation, judged, &mut progress).await? {
         Pending::Ready(ready) => ready.finish(&installation, &mut progress).await?,
@@ -148,7 +147,7 @@ async fn answer(
                     true => browser::announce(consent, url, redirect_uri, arguments.json_lines),
                     false => browser::open(url, consent.owner(), &installation.config.store.key),
                 }
-                approval::announce(consent);
+                announce_approval(consent);
                 print::words(&format!(
                     "Waiting up to {} s for the sign-in; Ctrl-C stops.",
                     arguments.timeout
@@ -158,7 +157,7 @@ async fn answer(
             Todo::EnterCode(device) => {
                 let end = device.expires_at;
                 device::show(device, consent, arguments.json_lines);
-                approval::announce(consent);
+                announce_approval(consent);
                 device::counting_down(end, consent.wait(installation)).await
             }
         }
@@ -167,6 +166,16 @@ async fn answer(
         Ok(answer) => answer,
         Err(_) => Err(Error::NoConsent { seconds }.into()),
     }
+}
+
+/// Shows the link for an administrator, if there is one: the provider's page that asks for approval may never send the
+/// browser back, so the person would learn nothing else. A message, because standard output holds only the address to open.
+fn announce_approval(consent: &Consent) {
+    let Some(link) = consent.approval() else { return };
+    print::words(
+        "If Microsoft says that an administrator has to approve this, an administrator opens this address once and accepts; then sign in here again:",
+    );
+    print::words(&format!("  {link}"));
 }
 
 fn progress(progress: Progress<'_>) {

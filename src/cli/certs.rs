@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::{Done, Failure};
 use super::options::Options;
-use super::{loss, print};
+use super::{agreement, print};
 use crate::command;
 use crate::config::Config;
 use crate::control::{Nothing, certs};
@@ -51,7 +51,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
         Command::Export { file } => export(&open(config).await?, &file)?,
         Command::RenewCa { yes } => {
             let loss = "Every mail program that trusts the CA of now refuses this proxy until the new one is imported there.";
-            loss::agreed(yes, loss).await?;
+            agreement::to_loss(yes, loss).await?;
             show(&certs::renew(config).await?)?;
             print::words("A running proxy shows the new certificates within a minute.");
             print::words(&format!("Each mail program has to import the new CA: {}", command::EXPORT_CA));

@@ -3,9 +3,9 @@
 //! The output is safe to publish: tokens and passwords are never printed, only their kinds and their ends.
 
 use super::failure::{Done, Failure};
-use super::options::Options;
+use super::options::{Options, door};
+use super::print;
 use super::progress::Progress;
-use super::{print, protocols};
 use crate::config::Door;
 use crate::control::check::{CheckEvent, Outcome, check};
 use crate::surface::checks::{Checked, Line};
@@ -15,7 +15,7 @@ pub(super) struct Arguments {
     /// Only this account
     account: Option<String>,
     /// Only this protocol [default: each that the account opens here]
-    #[arg(long, value_name = "NAME", value_parser = protocols::door)]
+    #[arg(long, value_name = "NAME", value_parser = door)]
     protocol: Option<Door>,
     /// Print a JSON object
     #[arg(long)]
@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done, Failure> {
-    let mut report = Report::new(arguments.json, options.verbose > 0);
+    let mut report = Report { json: arguments.json, verbose: options.verbose > 0, ..Report::default() };
     let progress = Progress::of("Checking");
     // A wrong configuration has its own exit code.
     let config = options.load()?;
@@ -44,6 +44,7 @@ pub(super) async fn run(options: &Options, arguments: Arguments) -> Result<Done,
 }
 
 /// The steps so far.
+#[derive(Default)]
 struct Report {
     json: bool,
     verbose: bool,
@@ -67,11 +68,6 @@ struct Totals {
 }
 
 impl Report {
-    fn new(json: bool, verbose: bool) -> Self {
-        let (totals, steps) = (Totals::default(), Vec::new());
-        Self { json, verbose, brief: false, accounts: 0, begun: 0, begin: None, totals, steps }
-    }
-
     /// Shows a waiting person which account is being checked.
     fn progress(&mut self, event: &CheckEvent<'_>, progress: &Progress) {
         match event {

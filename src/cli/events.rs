@@ -3,8 +3,9 @@
 use time::OffsetDateTime;
 
 use super::failure::{Done, Failure};
-use super::options::{Options, nothing_listed};
+use super::options::Options;
 use super::print;
+use crate::control::Installation;
 use crate::control::audit::Trail;
 use crate::surface::events::Event;
 use crate::surface::times::since;
@@ -24,14 +25,18 @@ pub(super) enum Command {
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
     let Command::List { since, json } = command;
-    let installation = match options.open_to_read().await? {
-        Ok(installation) => installation,
-        Err(nothing) => return nothing_listed(&nothing, json),
-    };
+    options.list(json, async |here| list(here, since, json).await).await
+}
+
+async fn list(
+    installation: &Installation,
+    since: Option<OffsetDateTime>,
+    json: bool,
+) -> Result<Done, Failure> {
     let (mut trail, mut rows) = (Trail::since(since), Vec::new());
     let mut array = json.then(print::JsonArray::begin);
     loop {
-        let page = trail.next(&installation).await?;
+        let page = trail.next(installation).await?;
         if page.is_empty() {
             break;
         }
@@ -45,7 +50,7 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
     match array {
         Some(array) => array.end(),
         None if rows.is_empty() => print::words("Nothing is written down for that time."),
-        None => print::table(&["WHEN (UTC)", "WHO", "EVENT", "ACCOUNT", "WHAT"], &rows),
+        None => print::table(&["WHEN (UTC)", "WHO", "EVENT", "ACCOUNT", "WHAT"], rows),
     }
     Ok(Done::Well)
 }

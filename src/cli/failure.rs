@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-use super::{hints, print};
-use crate::config::ConfigError;
-use crate::surface::cures::chain;
+use super::print;
+use crate::admin::ask::AskError;
+use crate::command;
+use crate::config::{ConfigError, ConfigHint};
+use crate::control::Error;
+use crate::store::DirectoryError;
+use crate::surface::cures::{as_that_user, chain, cures, of_foreign};
 use crate::text::one_line;
 
 /// A shell's exit code for a program that SIGINT ended: 128 and the signal's number.
@@ -73,7 +77,7 @@ impl Failure {
             return exit_code;
         }
         let of_configuration = self.error.is::<ConfigError>()
-            || matches!(self.error.downcast_ref(), Some(crate::control::Error::Config(_)))
+            || matches!(self.error.downcast_ref(), Some(Error::Config(_)))
             || self.error.is::<crate::logging::LogFilterError>();
         match of_configuration {
             true => 2,
@@ -85,6 +89,28 @@ impl Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        Self { hints: hints::of(&error), error, exit_code: None }
+        Self { hints: hints(&error), error, exit_code: None }
+    }
+}
+
+/// The hints for any error of a command.
+fn hints(error: &anyhow::Error) -> Vec<String> {
+    if let Some(AskError::Directory(DirectoryError::Foreign { owner, path })) = error.downcast_ref() {
+        return of_foreign(owner, path);
+    }
+    match (error.downcast_ref::<ConfigError>(), error.downcast_ref::<Error>()) {
+        (Some(error), _) | (None, Some(Error::Config(error))) => {
+            error.hint().map(of_configuration).into_iter().collect()
+        }
+        (None, Some(error)) => cures(error),
+        (None, None) => Vec::new(),
+    }
+}
+
+fn of_configuration(hint: &ConfigHint) -> String {
+    match hint {
+        ConfigHint::Words(words) => words.clone(),
+        ConfigHint::AsUser(user) => as_that_user(user),
+        ConfigHint::EveryKey => format!("`{}` shows every key", command::CONFIG_EXAMPLE),
     }
 }

@@ -6,16 +6,12 @@ use super::{print, running};
 use crate::admin::{Reply, Request};
 
 pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
-    let mut ready = false;
-    for reply in running::ask(options, &Request::Health).await?.replies {
-        match reply {
-            Reply::Ready {} => ready = true,
-            Reply::Failed(failure) => return Err(Failure::new(failure)),
-            // A process that ends while its successor serves is no fault.
-            _ => {}
-        }
+    let answers = running::ask(options, &Request::Health).await?;
+    if let Some(failure) = answers.failure() {
+        return Err(Failure::new(failure));
     }
-    match ready {
+    // A process that ends while its successor serves is no fault.
+    match answers.replies.iter().any(|reply| matches!(reply, Reply::Ready {})) {
         true => {
             print::words("Logins can succeed.");
             Ok(Done::Well)

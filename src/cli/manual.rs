@@ -4,7 +4,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Command};
+use clap_complete::Shell;
 
 use super::failure::{Done, Failure};
 use super::print;
@@ -13,15 +15,13 @@ use super::print;
 #[derive(Args)]
 pub(super) struct CompletionsArguments {
     /// The shell that will use the completions
+    #[arg(value_parser = supported())]
     shell: Shell,
 }
 
 /// The supported shells.
-#[derive(Clone, Copy, ValueEnum)]
-enum Shell {
-    Bash,
-    Zsh,
-    Fish,
+fn supported() -> impl TypedValueParser<Value = Shell> {
+    PossibleValuesParser::new(["bash", "zsh", "fish"]).try_map(|shell| shell.parse::<Shell>())
 }
 
 /// The arguments of `man`.
@@ -33,14 +33,9 @@ pub(super) struct ManArguments {
 
 /// Prints the completions of `command`.
 pub(super) fn completions(mut command: Command, arguments: &CompletionsArguments) -> Result<Done, Failure> {
-    let shell = match arguments.shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-        Shell::Fish => clap_complete::Shell::Fish,
-    };
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, name, &mut script);
+    clap_complete::generate(arguments.shell, &mut command, name, &mut script);
     print::block_of_data(String::from_utf8_lossy(&script).trim_end());
     Ok(Done::Well)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::failure::{Done, Failure};
 use super::print;
 use crate::command;
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, Door, LogFormat};
 use crate::control::{Installation, Nothing};
 
 /// The options on the command line.
@@ -84,13 +84,33 @@ impl Options {
     pub(super) async fn open(&self) -> Result<Installation, Failure> {
         Ok(Installation::open(self.load()?).await?)
     }
+
+    /// Like [`Options::open`], for a command that seals something.
+    pub(super) async fn open_to_seal(&self) -> Result<Installation, Failure> {
+        let installation = self.open().await?;
+        installation.verify_key().await?;
+        Ok(installation)
+    }
+
+    /// Lists something of the installation; where there is none, the list is empty, and nothing is made.
+    pub(super) async fn list(
+        &self,
+        json: bool,
+        list: impl AsyncFnOnce(&Installation) -> Result<Done, Failure>,
+    ) -> Result<Done, Failure> {
+        match (self.open_to_read().await?, json) {
+            (Ok(installation), _) => return list(&installation).await,
+            (Err(_), true) => print::json(&[(); 0])?,
+            (Err(nothing), false) => print::no_account_yet(&nothing.directory),
+        }
+        Ok(Done::Well)
+    }
 }
 
-/// The empty list of an installation that does not exist.
-pub(super) fn nothing_listed(nothing: &Nothing, json: bool) -> Result<Done, Failure> {
-    match json {
-        true => print::json(&[(); 0])?,
-        false => print::no_account_yet(&nothing.directory),
-    }
-    Ok(Done::Well)
+/// Parses the name of a protocol.
+pub(super) fn door(name: &str) -> Result<Door, String> {
+    Door::named(&name.trim().to_lowercase()).ok_or_else(|| {
+        let spoken = Door::ALL.map(Door::name).join(", ");
+        format!("this version does not speak it; it speaks {spoken}")
+    })
 }

@@ -1,7 +1,7 @@
 //! `passwords`: the app passwords of mail programs.
 
 use super::failure::{Done, Failure};
-use super::options::{Options, nothing_listed};
+use super::options::Options;
 use super::{print, terminal};
 use crate::control::Installation;
 use crate::control::limits::{Limiting, clauses};
@@ -94,24 +94,21 @@ impl From<LimitArguments> for Limiting {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
-    if let Command::List { account, json } = command {
-        return match options.open_to_read().await? {
-            Ok(installation) => list(&installation, account.as_deref(), json).await,
-            Err(nothing) => nothing_listed(&nothing, json),
-        };
-    }
-    let installation = options.open_existing().await?;
     match command {
-        // `List` was handled above.
-        Command::List { .. } => {}
+        Command::List { account, json } => {
+            return options.list(json, async |here| list(here, account.as_deref(), json).await).await;
+        }
         Command::Create { account, name, stdin, limits, json } => {
+            let installation = options.open_existing().await?;
             create(&installation, &account, &name.text(), stdin, &limits.into(), json).await?;
         }
         Command::Limit { account, name, limits } => {
-            limit(&installation, &account, &name.text(), &limits.into()).await?;
+            limit(&options.open_existing().await?, &account, &name.text(), &limits.into()).await?;
         }
         Command::Revoke { account, name } => {
-            revoke(&installation, &account, &name.text()).await?;
+            let name = name.text();
+            let account = passwords::revoke(&options.open_existing().await?, &account, &name).await?;
+            print::words(&format!("The password called {name:?} no longer opens {}.", account.name));
         }
     }
     Ok(Done::Well)
@@ -172,33 +169,24 @@ async fn list(installation: &Installation, account: Option<&str>, json: bool) ->
         return Ok(Done::Well);
     }
     let or_never = |value: &Option<String>| print::minute(value.as_deref());
-    let rows: Vec<Vec<String>> = listed
-        .iter()
-        .map(|password| {
-            let mut row = vec![
-                password.name.clone(),
-                password.kind.to_owned(),
-                or_never(&password.created_at),
-                or_never(&password.last_used_at),
-                password.last_used_from.clone().unwrap_or_default(),
-                password.limits.clone(),
-            ];
-            if account.is_none() {
-                row.insert(0, password.account.clone());
-            }
-            row
-        })
-        .collect();
+    let rows = listed.into_iter().map(|password| {
+        let mut row = vec![
+            password.name,
+            password.kind.to_owned(),
+            or_never(&password.created_at),
+            or_never(&password.last_used_at),
+            password.last_used_from.unwrap_or_default(),
+            password.limits,
+        ];
+        if account.is_none() {
+            row.insert(0, password.account);
+        }
+        row
+    });
     let mut heads = vec!["NAME", "KIND", "CREATED (UTC)", "LAST USED", "FROM", "LIMITS"];
     if account.is_none() {
         heads.insert(0, "ACCOUNT");
     }
-    print::table(&heads, &rows);
+    print::table(&heads, rows);
     Ok(Done::Well)
-}
-
-async fn revoke(installation: &Installation, account: &str, name: &str) -> Result<(), Failure> {
-    let account = passwords::revoke(installation, account, name).await?;
-    print::words(&format!("The password called {name:?} no longer opens {}.", account.name));
-    Ok(())
 }

@@ -133,13 +133,27 @@ pub(super) fn minute(time: Option<&str>) -> String {
     time.map_or_else(|| "never".to_owned(), |time| time.get(..16).unwrap_or(time).replace('T', " "))
 }
 
+/// A list as JSON, or as a table; `none` says for a person that it is empty.
+pub(super) fn list<T: serde::Serialize>(
+    listed: Vec<T>,
+    json: bool,
+    heads: &[&str],
+    row: impl Fn(T) -> Vec<String>,
+    none: impl FnOnce(),
+) -> Result<(), serde_json::Error> {
+    match (json, listed.is_empty()) {
+        (true, _) => return self::json(&listed),
+        (false, true) => none(),
+        (false, false) => table(heads, listed.into_iter().map(row)),
+    }
+    Ok(())
+}
+
 /// A table with aligned columns; the last column is not padded.
-pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
-    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(&heads)
-        .chain(rows)
-        .map(|row| row.iter().map(|cell| one_line(cell)).collect())
-        .collect();
+pub(super) fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let heads = heads.iter().map(|head| (*head).to_owned()).collect();
+    let rows = std::iter::once(heads).chain(rows);
+    let rows: Vec<Vec<String>> = rows.map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     for row in &rows {

@@ -7,26 +7,20 @@ use crate::admin::{Reply, Request};
 
 pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
     let answers = running::ask(options, &Request::Reload { by: None }).await?;
-    let (mut done, are_complete) = (answers.done(), answers.are_complete);
-    let (mut failures, mut reloaded) = (Vec::new(), false);
-    for reply in answers.replies {
-        match reply {
-            Reply::Reloaded(news) => {
-                reloaded = true;
-                news.warnings.iter().for_each(|warning| print::words(&format!("warning: {warning}")));
-                if !news.needs_restart.is_empty() {
-                    done = Done::NeedsPerson;
-                    let keys = news.needs_restart.join(", ");
-                    print::words(&format!("A restart is needed for the new {keys}; the rest is in use."));
-                }
-            }
-            Reply::Failed(failure) => failures.push(failure),
-            _ => {}
+    let (mut done, mut reloaded) = (running::done(&answers), false);
+    for reply in &answers.replies {
+        let Reply::Reloaded(news) = reply else { continue };
+        reloaded = true;
+        news.warnings.iter().for_each(|warning| print::words(&format!("warning: {warning}")));
+        if !news.needs_restart.is_empty() {
+            done = Done::NeedsPerson;
+            let keys = news.needs_restart.join(", ");
+            print::words(&format!("A restart is needed for the new {keys}; the rest is in use."));
         }
     }
-    match (failures.into_iter().next(), reloaded) {
+    match (answers.failure(), reloaded) {
         (Some(failure), _) => {
-            let what = match !reloaded && are_complete {
+            let what = match !reloaded && answers.silent.is_empty() {
                 true => "nothing was changed",
                 false => "not every running serve took the configuration",
             };

@@ -3,7 +3,7 @@
 use super::failure::{Done, Failure};
 use super::options::Options;
 use super::{print, running};
-use crate::admin::{Reply, Request, SessionRow};
+use crate::admin::{Request, SessionRow};
 use crate::control::Installation;
 use crate::control::audit::command_line;
 use crate::control::sessions::{self, Asked, Heard};
@@ -36,22 +36,13 @@ pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Fai
 }
 
 async fn list(options: &Options, json: bool) -> Result<Done, Failure> {
-    let (mut sessions, done) = match everywhere(options, Asked::List).await? {
-        Ok(heard) => (heard.sessions, heard.done),
-        Err(_) => here(options).await?,
+    let (Heard { mut sessions, .. }, done) = match everywhere(options, Asked::List).await? {
+        Ok(heard) => heard,
+        Err(_) => here(options, &Request::Sessions).await?,
     };
     sessions.sort_by(|one, other| one.since.cmp(&other.since));
-    if json {
-        print::json(&sessions)?;
-        return Ok(done);
-    }
-    if sessions.is_empty() {
-        print::words("No mail program is logged in.");
-        return Ok(done);
-    }
     let heads = ["ID", "ACCOUNT", "PROTOCOL", "FROM", "SINCE", "PASSWORD", "UP", "DOWN", "CLIENT"];
-    let rows: Vec<_> = sessions.into_iter().map(row).collect();
-    print::table(&heads, &rows);
+    print::list(sessions, json, &heads, row, || print::words("No mail program is logged in."))?;
     Ok(done)
 }
 
@@ -65,13 +56,15 @@ fn row(session: SessionRow) -> Vec<String> {
 
 async fn close(options: &Options, of: String) -> Result<Done, Failure> {
     let asked = Asked::to_close(&of, command_line());
-    let (closed, done) = match everywhere(options, asked).await? {
-        Ok(heard) => (heard.closed, heard.done),
+    let (Heard { closed, .. }, done) = match everywhere(options, asked).await? {
+        Ok(heard) => heard,
         Err(alone) => {
-            let (closed, done) = close_here(options, &of).await?;
+            let request = Request::Close { of: of.clone(), by: None };
+            let (heard, done) = here(options, &request).await?;
             // If sessions of this machine were closed, the command has succeeded: a warning has said that other
             // machines were not asked. If none were, the session may be on another machine.
-            (closed, if closed == 0 && done == Done::Well { alone } else { done })
+            let is_alone = heard.closed == 0 && done == Done::Well;
+            (heard, if is_alone { alone } else { done })
         }
     };
     match closed {
@@ -95,62 +88,35 @@ async fn close(options: &Options, of: String) -> Result<Done, Failure> {
     Ok(done)
 }
 
-/// The sessions of this machine's processes.
-async fn here(options: &Options) -> Result<(Vec<SessionRow>, Done), Failure> {
-    let mut sessions = Vec::new();
-    let answers = running::ask(options, &Request::Sessions).await?;
-    let done = answers.done();
-    for reply in answers.replies {
-        match reply {
-            Reply::Session(session) => sessions.push(session),
-            Reply::Failed(failure) => return Err(Failure::new(failure)),
-            _ => {}
-        }
+/// The answers of this machine's processes.
+async fn here(options: &Options, request: &Request) -> Result<(Heard, Done), Failure> {
+    let answers = running::ask(options, request).await?;
+    let done = running::done(&answers);
+    match answers.failure() {
+        Some(failure) => Err(Failure::new(failure)),
+        None => Ok((answers.heard(), done)),
     }
-    Ok((sessions, done))
-}
-
-/// Ends sessions in this machine's processes.
-async fn close_here(options: &Options, of: &str) -> Result<(usize, Done), Failure> {
-    let mut closed = 0;
-    let answers = running::ask(options, &Request::Close { of: of.to_owned(), by: None }).await?;
-    let done = answers.done();
-    for reply in answers.replies {
-        match reply {
-            Reply::Closed(count) => closed += count,
-            Reply::Failed(failure) => return Err(Failure::new(failure)),
-            _ => {}
-        }
-    }
-    Ok((closed, done))
-}
-
-/// The answers of all instances on a shared store.
-struct Everywhere {
-    sessions: Vec<SessionRow>,
-    closed: usize,
-    done: Done,
 }
 
 /// Asks all instances. The inner error means that only this machine can be asked: with [`Done::Well`] because the store
 /// is not shared, with [`Done::NeedsPerson`] because the store failed, which a warning reports.
-async fn everywhere(options: &Options, asked: Asked) -> Result<Result<Everywhere, Done>, Failure> {
+async fn everywhere(options: &Options, asked: Asked) -> Result<Result<(Heard, Done), Done>, Failure> {
     let Some(config) = options.shared() else { return Ok(Err(Done::Well)) };
     let heard = async {
         let installation = Installation::open(config).await?;
         sessions::ask(&*installation.store, &installation.sealer, &asked).await
     };
-    let Heard { asked, sessions, closed, silent } = match heard.await {
+    let heard = match heard.await {
         Ok(heard) => heard,
         Err(error) => {
             print::words(&format!("warning: only this machine is asked: {}", causes(&error)));
             return Ok(Err(Done::NeedsPerson));
         }
     };
-    if asked == 0 {
+    if heard.asked == 0 {
         return Err(Failure::new("no serve is running on the store that store.url names"));
     }
-    silent.iter().for_each(|silent| print::words(&format!("warning: {silent} did not answer")));
-    let done = if silent.is_empty() { Done::Well } else { Done::NeedsPerson };
-    Ok(Ok(Everywhere { sessions, closed, done }))
+    heard.silent.iter().for_each(|silent| print::words(&format!("warning: {silent} did not answer")));
+    let done = if heard.silent.is_empty() { Done::Well } else { Done::NeedsPerson };
+    Ok(Ok((heard, done)))
 }

@@ -3,12 +3,11 @@
 mod import;
 mod list;
 mod revoke;
-mod summary;
 
 use super::failure::{Done, Failure};
-use super::options::{Options, nothing_listed};
+use super::options::{Options, door};
 use super::progress::Progress;
-use super::{loss, print, protocols};
+use super::{agreement, print};
 use crate::config::Door;
 use crate::control::{Installation, grants};
 use crate::surface::grants::Wanted;
@@ -41,7 +40,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "NAME")]
         provider: String,
         /// The protocols that must work, separated by commas [default: those that do]
-        #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = protocols::door)]
+        #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = door)]
         protocols: Option<Vec<Door>>,
     },
     /// End an authorisation, also at the provider if possible
@@ -55,30 +54,22 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
-    if let Command::List { needs_person, ends_within, json } = command {
-        return match options.open_to_read().await? {
-            Ok(installation) => list::list(&installation, Wanted { needs_person, ends_within }, json).await,
-            Err(nothing) => nothing_listed(&nothing, json),
-        };
-    }
-    let installation = match &command {
-        Command::Import { .. } => options.open().await?,
-        _ => options.open_existing().await?,
-    };
     match command {
-        // `List` was handled above.
-        Command::List { .. } => Ok(Done::Well),
-        Command::Refresh { account } => refresh(&installation, &account).await,
+        Command::List { needs_person, ends_within, json } => {
+            let wanted = Wanted { needs_person, ends_within };
+            options.list(json, async |here| list::list(here, wanted, json).await).await
+        }
+        Command::Refresh { account } => refresh(&options.open_existing().await?, &account).await,
         Command::Import { account, provider, protocols } => {
-            installation.verify_key().await?;
-            import::import(&installation, &account, &provider, protocols).await
+            import::import(&options.open_to_seal().await?, &account, &provider, protocols).await
         }
         Command::Revoke { account, yes } => {
+            let installation = options.open_existing().await?;
             let loss = format!(
                 "The authorisation of {account} ends, here and at its provider where that is possible; every account that \
                  it opens is closed until a person authorises again."
             );
-            loss::agreed(yes, &loss).await?;
+            agreement::to_loss(yes, &loss).await?;
             revoke::revoke(&installation, &account).await
         }
     }

@@ -7,30 +7,25 @@ use crate::admin::{Reply, Request};
 
 pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
     let answers = running::ask(options, &Request::Upgrade).await?;
-    let (done, are_complete) = (answers.done(), answers.are_complete);
-    let (mut failures, mut taken_over) = (Vec::new(), false);
-    for reply in answers.replies {
-        match reply {
-            Reply::TakenOver(pid) => {
-                taken_over = true;
-                print::words(&format!(
-                    "Process {pid} has taken over; the previous one ends with its last session."
-                ));
-            }
-            Reply::Failed(failure) => failures.push(failure),
-            // The process has a successor already, or is stopping.
-            _ => {}
+    let mut taken_over = false;
+    for reply in &answers.replies {
+        // A process without this reply has a successor already, or is stopping.
+        if let Reply::TakenOver(pid) = reply {
+            taken_over = true;
+            print::words(&format!(
+                "Process {pid} has taken over; the previous one ends with its last session."
+            ));
         }
     }
-    match (failures.into_iter().next(), taken_over) {
+    match (answers.failure(), taken_over) {
         (Some(failure), _) => {
-            let what = match !taken_over && are_complete {
+            let what = match !taken_over && answers.silent.is_empty() {
                 true => "the upgrade failed, and nothing has changed",
                 false => "not every running serve was taken over",
             };
             Err(Failure::new(format!("{what}: {failure}")))
         }
         (None, false) => Err(Failure::new("the running serve is stopping, so nothing takes over from it")),
-        (None, true) => Ok(done),
+        (None, true) => Ok(running::done(&answers)),
     }
 }

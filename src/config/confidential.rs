@@ -7,107 +7,42 @@
 
 use url::Url;
 
-/// The keys of each table whose texts may be shown; `*` is any provider. Numbers may be shown like texts, and truth
-/// values always.
-const OPEN: &[(&str, &[&str])] = &[
-    ("", &["state_directory"]),
-    ("listeners", &["protocol", "addresses", "security", "from", "proxy_protocol"]),
-    ("listeners.devices", &["from", "account", "messages_per_hour"]),
-    ("tls", &["certificate", "key", "hostnames"]),
-    (
-        "store",
-        &["url", "password_file", "listen_url", "stale_seconds", "key_file", "key_env", "key_credential"],
-    ),
-    ("callback", &["address"]),
-    ("network", &["proxy"]),
+/// The keys of each table whose texts may be shown, separated by blanks; `*` is any provider. Numbers may be shown like
+/// texts, and truth values always.
+const OPEN: &[(&str, &str)] = &[
+    ("", "state_directory"),
+    ("listeners", "protocol addresses security from proxy_protocol"),
+    ("listeners.devices", "from account messages_per_hour"),
+    ("tls", "certificate key hostnames"),
+    ("store", "url password_file listen_url stale_seconds key_file key_env key_credential"),
+    ("callback", "address"),
+    ("network", "proxy"),
     (
         "limits",
-        &[
-            "login_seconds",
-            "connections",
-            "connections_per_address",
-            "failed_logins",
-            "drain_seconds",
-            "takeover_seconds",
-        ],
+        "login_seconds connections connections_per_address failed_logins drain_seconds takeover_seconds",
     ),
-    ("metrics", &["address"]),
-    ("log", &["format", "filter"]),
-    ("events", &["webhook", "warn_days"]),
+    ("metrics", "address"),
+    ("log", "format filter"),
+    ("events", "webhook warn_days"),
     ("providers.*", PROVIDER),
-    ("providers.*.authorize_params", &["prompt", "access_type", "audience", "resource", "domain_hint"]),
-    ("providers.*.quirks", &["alias", "testing_days"]),
+    ("providers.*.authorize_params", "prompt access_type audience resource domain_hint"),
+    ("providers.*.quirks", "alias testing_days"),
 ];
 
-const PROVIDER: &[&str] = &[
-    "preset",
-    "title",
-    "unsupported",
-    "tenant",
-    "imap",
-    "imap_security",
-    "imap_scopes",
-    "pop3",
-    "pop3_security",
-    "pop3_scopes",
-    "pop3_max_connections_per_account",
-    "smtp",
-    "smtp_security",
-    "smtp_scopes",
-    "smtp_max_connections_per_account",
-    "submission_user",
-    "submission_ehlo",
-    "authorize_url",
-    "token_url",
-    "device_url",
-    "no_device",
-    "revoke_url",
-    "revoke_page",
-    "userinfo_url",
-    "issuer",
-    "scopes",
-    "client_id",
-    "client_secret_file",
-    "client_assertion_file",
-    "client_secret_expires",
-    "client_authentication",
-    "domains",
-    "redirect_uri",
-    "mechanisms",
-    "extra_ca",
-    "max_connections_per_account",
-    "idle_days",
-    "ends",
-    "registration",
-    "app_scopes",
-    "app_certificate",
-    "app_key",
-    "app_algorithm",
-    "service_account_file",
-];
+const PROVIDER: &str = "preset title unsupported tenant imap imap_security imap_scopes pop3 pop3_security pop3_scopes \
+                        pop3_max_connections_per_account smtp smtp_security smtp_scopes smtp_max_connections_per_account \
+                        submission_user submission_ehlo authorize_url token_url device_url no_device revoke_url \
+                        revoke_page userinfo_url issuer scopes client_id client_secret_file client_assertion_file \
+                        client_secret_expires client_authentication domains redirect_uri mechanisms extra_ca \
+                        max_connections_per_account idle_days ends registration app_scopes app_certificate app_key \
+                        app_algorithm service_account_file";
 
 /// Commands: the program may be shown, its arguments may not.
 const COMMANDS: &[(&str, &str)] = &[("store", "key_command"), ("events", "command")];
 
 /// Parts of words with which people name secrets.
-const SECRET_WORDS: &[&str] = &[
-    "secret",
-    "password",
-    "passwort",
-    "kennwort",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "token",
-    "key",
-    "credential",
-    "auth",
-    "bearer",
-    "webhook",
-    "cookie",
-    "jwt",
-    "sig",
-];
+const SECRET_WORDS: &str = "secret password passwort kennwort passwd passphrase pwd token key credential auth \
+                            bearer webhook cookie jwt sig";
 
 /// The longest text that may be shown as the name of an environment variable or credential. A key pasted in place of
 /// the name is longer: 32 bytes in base64 are 43 characters.
@@ -123,7 +58,7 @@ pub(super) fn is_secret(table: Option<&str>, key: &str, index: usize, text: &str
     if COMMANDS.iter().any(|(table, command)| is_table(table) && *command == key) {
         return index > 0 || names_user(text);
     }
-    let is_open = OPEN.iter().any(|(name, keys)| is_table(name) && keys.contains(&key));
+    let is_open = OPEN.iter().any(|(name, keys)| is_table(name) && keys.split(' ').any(|open| open == key));
     // A database's user is no secret, its password is.
     if is_open && matches!(key, "url" | "listen_url") && text.starts_with("postgres") {
         return holds_password(text);
@@ -139,7 +74,7 @@ pub(super) fn is_secret(table: Option<&str>, key: &str, index: usize, text: &str
 /// Whether a text of any kind has a word with which people name secrets.
 pub(super) fn speaks_of_secrets(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| text.contains(word))
+    SECRET_WORDS.split(' ').any(|word| text.contains(word))
 }
 
 /// Whether a URL anywhere in the text names a user: the name alone can be a token. An `@` in a path counts, too,

@@ -75,10 +75,7 @@ impl fmt::Display for ConfigError {
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
-        match self.key.is_empty() {
-            true => write!(f, ": {}", self.message),
-            false => write!(f, ": {}: {}", self.key, self.message),
-        }
+        write!(f, ": {}", self.clause())
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn mistakes(text: &str, path: Option<&Path>) -> (Vec<ConfigError>, Op
         };
         let part = part_of(&key);
         // In a provider's table, only another key can be missed; every wrong value is a mistake of its own.
-        let is_value = !is_of_form && is_value_of_provider(table.get_ref(), &key);
+        let is_value = !is_of_form && value_of_provider(table.get_mut(), &key).is_some();
         let can_follow = match is_of_form || is_value {
             true => problem.is_missing_key() || problem.misses_another_key(),
             false => true,
@@ -71,40 +71,29 @@ pub(super) fn mistakes(text: &str, path: Option<&Path>) -> (Vec<ConfigError>, Op
     (found, None)
 }
 
-/// Whether `key` is a key of a provider's table that the file has.
-fn is_value_of_provider(table: &DeTable<'_>, key: &[String]) -> bool {
-    let [section, name, key] = key else { return false };
-    let inside = |value: &Spanned<DeValue<'_>>, key: &str| match value.get_ref() {
-        DeValue::Table(table) => table.contains_key(key),
-        _ => false,
-    };
-    let provider = (section == "providers").then(|| table.get(section.as_str())).flatten();
-    provider.is_some_and(|providers| match providers.get_ref() {
-        DeValue::Table(providers) => providers.get(name.as_str()).is_some_and(|own| inside(own, key)),
-        _ => false,
-    })
+/// The value at `key`, if that is a key of a provider's table.
+fn value_of_provider<'t, 'd>(
+    table: &'t mut DeTable<'d>,
+    key: &[String],
+) -> Option<&'t mut Spanned<DeValue<'d>>> {
+    let [section, name, key] = key else { return None };
+    let providers = table.get_mut(section.as_str()).filter(|_| section == "providers")?;
+    let DeValue::Table(providers) = providers.get_mut() else { return None };
+    let DeValue::Table(own) = providers.get_mut(name.as_str())?.get_mut() else { return None };
+    own.get_mut(key.as_str())
 }
 
 /// Puts a value that is right in the place of a wrong one that a provider needs, so that the rest of its table can be
 /// judged; false if the key is not needed.
 fn stand_in(table: &mut DeTable<'_>, key: &[String]) -> bool {
-    let Some(last) = key.last().map(String::as_str) else { return false };
-    let text = match last {
-        "imap" | "pop3" | "smtp" => "value = \"localhost:1\"",
-        "authorize_url" | "token_url" => "value = \"https://localhost/\"",
-        "scopes" => "value = [\"some\"]",
+    let text = match key.last().map(String::as_str) {
+        Some("imap" | "pop3" | "smtp") => "value = \"localhost:1\"",
+        Some("authorize_url" | "token_url") => "value = \"https://localhost/\"",
+        Some("scopes") => "value = [\"some\"]",
         _ => return false,
     };
-    let Ok(mut right) = DeTable::parse(text) else { return false };
-    let Some(right) = right.get_mut().remove("value") else { return false };
-    let [section, name, _] = key else { return false };
-    let Some(DeValue::Table(providers)) = table.get_mut(section.as_str()).map(Spanned::get_mut) else {
-        return false;
-    };
-    let Some(DeValue::Table(own)) = providers.get_mut(name.as_str()).map(Spanned::get_mut) else {
-        return false;
-    };
-    let Some(value) = own.get_mut(last) else { return false };
+    let right = DeTable::parse(text).ok().and_then(|mut right| right.get_mut().remove("value"));
+    let (Some(right), Some(value)) = (right, value_of_provider(table, key)) else { return false };
     *value.get_mut() = right.into_inner();
     true
 }

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::error::Problem;
 use super::network::NetworkProxy;
-use super::place::{Base, is_loopback};
+use super::place::{Base, is_loopback, socket_address};
 use super::preset;
 use super::table::ProviderFile;
 use super::{Config, Door, Events, LimitSettings, Listener, LogFormat, Metrics, Security, Tls};
@@ -46,7 +46,7 @@ pub(super) struct File {
 struct ListenerFile {
     protocol: Option<String>,
     addresses: Vec<String>,
-    #[serde(default = "implicit_tls")]
+    #[serde(default)]
     security: Security,
     #[serde(default)]
     from: Vec<String>,
@@ -64,10 +64,6 @@ struct DeviceFile {
     from: Option<String>,
     account: Option<String>,
     messages_per_hour: Option<u32>,
-}
-
-fn implicit_tls() -> Security {
-    Security::Tls
 }
 
 #[derive(Deserialize, Default)]
@@ -213,11 +209,10 @@ pub(super) fn state_directory(text: &str, path: Option<&Path>) -> Result<PathBuf
 fn metrics(file: &MetricsFile) -> Result<Metrics, Problem> {
     let address = match file.address.as_deref() {
         None | Some("off") => None,
-        Some(text) => Some(text.parse().map_err(|_| {
-            let message = format!("{text:?} is not an IP address with a port");
-            Problem::at(["metrics", "address"], message)
-                .hint("write address = \"127.0.0.1:9993\", or \"off\"")
-        })?),
+        Some(text) => {
+            let hint = "write address = \"127.0.0.1:9993\", or \"off\"";
+            Some(socket_address(["metrics", "address"], text, hint)?)
+        }
     };
     Ok(Metrics { address, per_account: file.per_account })
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use ipnet::{IpNet, Ipv4Net};
 use url::{Host, Url};
 
+use super::error::Problem;
+
 /// The base of relative paths: the file's directory, or the current one.
 pub(super) struct Base(pub(super) Option<PathBuf>);
 
@@ -16,6 +18,16 @@ impl Base {
             None => path,
         }
     }
+}
+
+/// An IP address with a port, at the key `at`.
+pub(super) fn socket_address<const N: usize>(
+    at: [&str; N],
+    text: &str,
+    hint: &str,
+) -> Result<SocketAddr, Problem> {
+    let wrong = |_| Problem::at(at, format!("{text:?} is not an IP address with a port")).hint(hint);
+    text.parse().map_err(wrong)
 }
 
 /// Whether the URL's host is this machine, without asking the resolver.

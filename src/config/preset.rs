@@ -29,11 +29,13 @@ const PRESETS: &[(&str, &str)] = &[
 ];
 
 /// Other names of the hosts of sign-in services.
-const SERVICES: [(&str, &str); 4] = [
+const SERVICES: [(&str, &str); 5] = [
     ("login.live.com", "login.microsoftonline.com"),
     ("login.windows.net", "login.microsoftonline.com"),
     ("accounts.google.com", "oauth2.googleapis.com"),
     ("www.googleapis.com", "oauth2.googleapis.com"),
+    // Thunderbird's.
+    ("o2.mail.ru", "oauth.mail.ru"),
 ];
 
 type Providers = (BTreeMap<String, Provider>, Vec<Unsupported>);
@@ -106,20 +108,23 @@ fn tenant_in<'a>(url: &'a str, template: &str) -> Option<Option<&'a str>> {
 
 /// The domains that the preset of that name serves.
 pub(crate) fn domains(name: &str) -> Vec<String> {
-    presets().ok().and_then(|mut presets| presets.remove(name)?.domains).unwrap_or_default()
+    named(name).and_then(|preset| preset.domains).unwrap_or_default()
 }
 
 /// The hosts of the mail servers of all presets.
 pub(crate) fn hosts() -> Vec<String> {
-    let presets = presets().unwrap_or_default();
-    let servers = presets.values().flat_map(|preset| [&preset.imap, &preset.pop3, &preset.smtp]).flatten();
-    servers.filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned())).collect()
+    presets().unwrap_or_default().values().flat_map(servers).collect()
+}
+
+/// The hosts of a preset's mail servers.
+fn servers(preset: &ProviderFile) -> impl Iterator<Item = String> {
+    let servers = [&preset.imap, &preset.pop3, &preset.smtp].into_iter().flatten();
+    servers.filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned()))
 }
 
 /// Whether the preset of that name gives codes for another device.
 pub(crate) fn takes_device(name: &str) -> bool {
-    let preset = presets().ok().and_then(|mut presets| presets.remove(name));
-    preset.is_some_and(|preset| preset.takes_device())
+    named(name).is_some_and(|preset| preset.takes_device())
 }
 
 /// The hosts of the mail servers that take tokens of the sign-in service at `token_url`: those of every preset with
@@ -129,12 +134,13 @@ pub(crate) fn family(token_url: &str) -> Vec<String> {
     let Some(service) = host(token_url) else { return Vec::new() };
     let service =
         SERVICES.iter().find(|(name, _)| *name == service).map_or(&*service, |(_, service)| *service);
-    let presets = presets().unwrap_or_default();
-    let of_service = presets
-        .values()
-        .filter(|preset| preset.token_url.as_deref().and_then(host).as_deref() == Some(service));
-    let servers = of_service.flat_map(|preset| [&preset.imap, &preset.pop3, &preset.smtp]).flatten();
-    servers.filter_map(|server| Some(server.rsplit_once(':')?.0.to_owned())).collect()
+    let is_of_service =
+        |preset: &&ProviderFile| preset.token_url.as_deref().and_then(host).as_deref() == Some(service);
+    presets().unwrap_or_default().values().filter(is_of_service).flat_map(servers).collect()
+}
+
+fn named(name: &str) -> Option<ProviderFile> {
+    presets().ok()?.remove(name)
 }
 
 fn presets() -> Result<BTreeMap<String, ProviderFile>, Problem> {

@@ -18,61 +18,77 @@ use crate::protocol::SignInAs;
 use crate::protocol::sasl::Mechanism;
 use crate::secret::Secret;
 
-/// A `[providers.NAME]` table, or a preset.
-#[derive(Clone, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct ProviderFile {
-    pub(super) preset: Option<String>,
-    title: Option<String>,
-    pub(super) unsupported: Option<String>,
-    pub(super) tenant: Option<String>,
-    pub(super) imap: Option<String>,
-    imap_security: Option<UpstreamSecurity>,
-    imap_scopes: Option<Vec<String>>,
-    pub(super) pop3: Option<String>,
-    pop3_security: Option<UpstreamSecurity>,
-    pop3_scopes: Option<Vec<String>>,
-    pop3_max_connections_per_account: Option<u32>,
-    pub(super) smtp: Option<String>,
-    smtp_security: Option<UpstreamSecurity>,
-    smtp_scopes: Option<Vec<String>>,
-    smtp_max_connections_per_account: Option<u32>,
-    submission_user: Option<SignInAs>,
-    submission_ehlo: Option<Vec<String>>,
-    authorize_url: Option<String>,
-    pub(super) token_url: Option<String>,
-    device_url: Option<String>,
-    no_device: Option<String>,
-    revoke_url: Option<String>,
-    revoke_page: Option<String>,
-    userinfo_url: Option<String>,
-    email_identifies: Option<bool>,
-    pub(super) issuer: Option<String>,
-    pub(super) quirks: Option<Quirks>,
-    scopes: Option<Vec<String>>,
-    client_id: Option<String>,
-    client_secret: Option<Secret>,
-    client_secret_file: Option<PathBuf>,
-    client_assertion_file: Option<PathBuf>,
-    client_secret_expires: Option<String>,
-    client_authentication: Option<ClientAuthentication>,
-    pub(super) domains: Option<Vec<String>>,
-    authorize_params: Option<BTreeMap<String, String>>,
-    redirect_uri: Option<String>,
-    mechanisms: Option<Vec<Mechanism>>,
-    sasl_ir: Option<bool>,
-    extra_ca: Option<PathBuf>,
-    max_connections_per_account: Option<u32>,
-    scope_on_refresh: Option<bool>,
-    rotates: Option<bool>,
-    idle_days: Option<u32>,
-    ends: Option<Vec<String>>,
-    registration: Option<String>,
-    app_scopes: Option<Vec<String>>,
-    app_certificate: Option<PathBuf>,
-    app_key: Option<PathBuf>,
-    app_algorithm: Option<AssertionAlgorithm>,
-    service_account_file: Option<PathBuf>,
+/// Declares the keys of a provider's table, each of which may be missing, and lays one table over another.
+macro_rules! table {
+    ($($key:ident: $value:ty,)*) => {
+        /// A `[providers.NAME]` table, or a preset.
+        #[derive(Clone, Deserialize, Default)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct ProviderFile {
+            $(pub(super) $key: Option<$value>,)*
+        }
+
+        impl ProviderFile {
+            /// The keys of `self`, and those of `below` that `self` lacks.
+            pub(super) fn over(self, below: &Self) -> Self {
+                Self { $($key: self.$key.or_else(|| below.$key.clone()),)* }
+            }
+        }
+    };
+}
+
+table! {
+    preset: String,
+    title: String,
+    unsupported: String,
+    tenant: String,
+    imap: String,
+    imap_security: UpstreamSecurity,
+    imap_scopes: Vec<String>,
+    pop3: String,
+    pop3_security: UpstreamSecurity,
+    pop3_scopes: Vec<String>,
+    pop3_max_connections_per_account: u32,
+    smtp: String,
+    smtp_security: UpstreamSecurity,
+    smtp_scopes: Vec<String>,
+    smtp_max_connections_per_account: u32,
+    submission_user: SignInAs,
+    submission_ehlo: Vec<String>,
+    authorize_url: String,
+    token_url: String,
+    device_url: String,
+    no_device: String,
+    revoke_url: String,
+    revoke_page: String,
+    userinfo_url: String,
+    email_identifies: bool,
+    issuer: String,
+    quirks: Quirks,
+    scopes: Vec<String>,
+    client_id: String,
+    client_secret: Secret,
+    client_secret_file: PathBuf,
+    client_assertion_file: PathBuf,
+    client_secret_expires: String,
+    client_authentication: ClientAuthentication,
+    domains: Vec<String>,
+    authorize_params: BTreeMap<String, String>,
+    redirect_uri: String,
+    mechanisms: Vec<Mechanism>,
+    sasl_ir: bool,
+    extra_ca: PathBuf,
+    max_connections_per_account: u32,
+    scope_on_refresh: bool,
+    rotates: bool,
+    idle_days: u32,
+    ends: Vec<String>,
+    registration: String,
+    app_scopes: Vec<String>,
+    app_certificate: PathBuf,
+    app_key: PathBuf,
+    app_algorithm: AssertionAlgorithm,
+    service_account_file: PathBuf,
 }
 
 impl ProviderFile {
@@ -123,66 +139,6 @@ impl ProviderFile {
     /// Whether the table itself holds a secret.
     pub(super) fn has_inline_secret(&self) -> bool {
         self.client_secret.as_ref().is_some_and(|secret| !secret.is_empty())
-    }
-
-    /// The keys of `self`, and those of `below` that `self` lacks.
-    pub(super) fn over(self, below: &Self) -> Self {
-        macro_rules! overlay {
-            ($($field:ident),* $(,)?) => { Self { $($field: self.$field.or_else(|| below.$field.clone())),* } };
-        }
-        overlay!(
-            preset,
-            title,
-            unsupported,
-            tenant,
-            imap,
-            imap_security,
-            imap_scopes,
-            pop3,
-            pop3_security,
-            pop3_scopes,
-            pop3_max_connections_per_account,
-            smtp,
-            smtp_security,
-            smtp_scopes,
-            smtp_max_connections_per_account,
-            submission_user,
-            submission_ehlo,
-            authorize_url,
-            token_url,
-            device_url,
-            no_device,
-            revoke_url,
-            revoke_page,
-            userinfo_url,
-            email_identifies,
-            issuer,
-            quirks,
-            scopes,
-            client_id,
-            client_secret,
-            client_secret_file,
-            client_assertion_file,
-            client_secret_expires,
-            client_authentication,
-            domains,
-            authorize_params,
-            redirect_uri,
-            mechanisms,
-            sasl_ir,
-            extra_ca,
-            max_connections_per_account,
-            scope_on_refresh,
-            rotates,
-            idle_days,
-            ends,
-            registration,
-            app_scopes,
-            app_certificate,
-            app_key,
-            app_algorithm,
-            service_account_file,
-        )
     }
 }
 

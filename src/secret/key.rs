@@ -75,10 +75,9 @@ impl KeySource {
     pub(super) fn read(&self) -> Result<Vec<(u32, Key)>, KeyError> {
         let text = match self {
             Self::File(path) => read_key_file(path)?,
-            Self::Environment(name) => match std::env::var(name) {
-                Ok(text) => Zeroizing::new(text),
-                Err(_) => return Err(KeyError::Unset(self.to_string())),
-            },
+            Self::Environment(name) => {
+                std::env::var(name).map(Zeroizing::new).map_err(|_| KeyError::Unset(self.to_string()))?
+            }
             Self::Credential(name) => read_credential(name)?,
             Self::Command(words) => run(words, COMMAND_TIME)?,
         };
@@ -114,13 +113,10 @@ impl KeySource {
 
 fn read_key_file(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     let failed = |error| KeyError::Unreadable(format!("the key file {}", path.display()), error);
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(KeyError::Missing(path.to_owned()));
-        }
-        Err(error) => return Err(failed(error)),
-    };
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => KeyError::Missing(path.to_owned()),
+        _ => failed(error),
+    })?;
     let access = super::FileAccess::from(&metadata);
     if !access.keeps_a_key() {
         return Err(KeyError::Exposed(path.to_owned(), access.mode()));
@@ -129,12 +125,11 @@ fn read_key_file(path: &Path) -> Result<Zeroizing<String>, KeyError> {
 }
 
 fn read_credential(name: &str) -> Result<Zeroizing<String>, KeyError> {
-    let what = || format!("the systemd credential {name}");
-    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
-        return Err(KeyError::NoCredentials(name.to_owned()));
-    };
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY");
+    let directory = directory.ok_or_else(|| KeyError::NoCredentials(name.to_owned()))?;
     let text = std::fs::read_to_string(Path::new(&directory).join(name));
-    text.map(Zeroizing::new).map_err(|error| KeyError::Unreadable(what(), error))
+    text.map(Zeroizing::new)
+        .map_err(|error| KeyError::Unreadable(format!("the systemd credential {name}"), error))
 }
 
 /// Runs the key command. Its standard error goes to the person; its output is never shown.

@@ -63,18 +63,12 @@ impl Line {
     pub(crate) fn of(step: &CheckStep) -> Self {
         let milliseconds = step.took.map(|took| took.as_millis());
         let (account, protocol) = (step.account.clone(), step.protocol.map(Door::name));
+        let line = |text: &str| Self { milliseconds, protocol, ..Self::new(account, step.name, text) };
         match &step.found {
-            Ok(found) => Self { milliseconds, protocol, ..Self::new(account, step.name, &detail(found)) },
+            Ok(found) => line(&detail(found)),
             Err(error) => {
                 let cure = Some(one_line(&cures::cures(error).join("; "))).filter(|cure| !cure.is_empty());
-                Self {
-                    milliseconds,
-                    protocol,
-                    ok: false,
-                    cure,
-                    needs_person: error.needs_person(),
-                    ..Self::new(account, step.name, &chain(error))
-                }
+                Self { ok: false, cure, needs_person: error.needs_person(), ..line(&chain(error)) }
             }
         }
     }
@@ -89,11 +83,7 @@ fn detail(found: &Finding) -> String {
         }
         Finding::Disabled { account } => format!("{found}; {} ends that", command::enable(account)),
         Finding::LastRefusal { account, grant, refusal } => {
-            let authorize = grant.as_ref().map_or_else(
-                || command::authorize_account(account),
-                |grant| command::authorize(grant, account),
-            );
-            refusal_line(refusal, &authorize)
+            refusal_line(refusal, &command::authorize_by(grant.as_deref(), account))
         }
         _ => found.to_string(),
     }

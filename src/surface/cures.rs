@@ -10,15 +10,18 @@ use crate::control::{ApiTokenError, Error, NameOf, OldName};
 use crate::text::quoted;
 
 pub(crate) use machine::{as_that_user, configuration_file, of_foreign};
-use machine::{of_check, of_machine};
-use moving::{of_import, of_keys, of_many, of_moving};
+use machine::{of_check, of_machine, of_this_user};
+use moving::{of_import, of_keys, of_many, of_moving, steps};
 
 /// The cures of an operation's error; empty if the message contains the cure, or there is none.
 pub(crate) fn cures(error: &Error) -> Vec<String> {
-    let kinds = [
+    let several = [several, steps, of_this_user];
+    if let Some(cures) = several.iter().find_map(|cures| cures(error)) {
+        return cures;
+    }
+    let one = [
+        of_form,
         of_account,
-        of_limits,
-        of_name,
         of_provider,
         of_authorizing,
         of_grant,
@@ -29,7 +32,7 @@ pub(crate) fn cures(error: &Error) -> Vec<String> {
         of_check,
         of_machine,
     ];
-    kinds.iter().flat_map(|cures| cures(error)).collect()
+    one.iter().find_map(|cure| cure(error)).into_iter().collect()
 }
 
 /// The cures for a line of a table of accounts, where a cure may be another column.
@@ -48,71 +51,107 @@ pub(crate) fn of_table(error: &Error) -> Vec<String> {
     }
 }
 
-fn of_account(error: &Error) -> Vec<String> {
-    match error {
+/// The cure of a mistake in a field or an argument, which is the same at every surface.
+pub(crate) fn of_form(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::Network { .. } => "write one such as 192.168.7.0/24 or 2001:db8::/32, or an address".into(),
+        Error::HostBits { whole, alone, .. } => {
+            format!("write {whole} for the network, {alone} for the one address")
+        }
+        Error::TooManyNetworks { .. } => "name the networks around them".into(),
+        Error::Day { .. } => "write a day before 2200 as YYYY-MM-DD".into(),
+        Error::LoginName(_) => {
+            "it must have 1 to 320 characters, no blanks at its ends and no control characters".into()
+        }
+        Error::AccountName { .. } => "give the mailbox's address, as its provider writes it".into(),
+        Error::OwnerName { .. } => "give the address that the person signs in with at the provider".into(),
+        Error::AliasOfOwner { .. } => "choose another name".into(),
+        Error::NoProviderWithClient { provider } => format!("put [providers.{provider}] back"),
+        _ => return None,
+    })
+}
+
+fn of_account(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::OnlyItsDomain { .. } => format!("{} shows all accounts", command::ACCOUNTS),
+        Error::NoAlias { .. } => format!("{} shows all aliases", command::ACCOUNTS),
+        Error::NoPassword { account, .. } => {
+            format!("imap-oauth-proxy passwords list {} shows its passwords", quoted(account))
+        }
+        Error::AppPasswordsOver { account } => command::prolong(account, "NAME"),
+        Error::PasswordLength { .. } => "without --stdin a good one is made".into(),
+        Error::ApiToken(ApiTokenError::Unknown { .. } | ApiTokenError::TooMany { .. }) => {
+            format!("{} shows all tokens", command::API_TOKENS)
+        }
+        Error::ApiToken(ApiTokenError::Taken { .. }) => {
+            "choose another name, or revoke that token first".into()
+        }
+        Error::NoAppPassword { account } => command::create_password(account),
+        Error::NoProtocol { known, .. } => format!("write some of {} with commas between", known.join(", ")),
+        Error::DayOver { .. } => "passwords revoke ends a password at once".into(),
+        Error::PersonsDomain { .. } => {
+            format!("{} --app makes such an account", command::authorize_account("@DOMAIN"))
+        }
+        Error::AliasName { .. } => "give a plain login name, such as `support` or CORP\\support".into(),
+        Error::OldName(name) => renaming(name),
+        _ => return None,
+    })
+}
+
+fn of_provider(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::NoPersonsClient { name, .. } => {
+            format!("set client_id in [providers.{name}], or authorise with --app")
+        }
+        Error::ServiceAccountOnly { name, .. } => format!(
+            "set service_account_file in [providers.{name}]; how to get one: {}",
+            command::manual("google.md")
+        ),
+        _ => return None,
+    })
+}
+
+fn of_authorizing(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::DomainNeedsApplication { account } => format!("{} --app", command::authorize_account(account)),
+        Error::ApplicationNeedsPassword => "leave --no-app-password out".into(),
+        Error::NotTheOwners { owner, account, .. } => format!(
+            "give {owner} full access to {account} at the provider, wait until that holds, and run this again"
+        ),
+        Error::NoServerForDoor { name, door, .. } => format!(
+            "leave {} out, or set {} = \"HOST:PORT\" in [providers.{name}]",
+            door.name(),
+            door.server_key()
+        ),
+        Error::NoMailboxToProve { .. } => "name one of them with --probe ADDRESS".into(),
+        _ => return None,
+    })
+}
+
+fn of_grant(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::NothingToRefresh { account } | Error::NoGrant { account } => {
+            command::authorize_account(account)
+        }
+        Error::DoorClosed { account, grant, wanted, .. } => {
+            let doors: Vec<&str> = wanted.iter().map(|door| door.name()).collect();
+            command::authorize_for(grant, account, &doors)
+        }
+        Error::TokenForEachMailbox { account } => {
+            format!("imap-oauth-proxy tokens refresh {} tries one of them", quoted(&format!("NAME{account}")))
+        }
+        Error::DomainOfPerson { account } => removing(account),
+        _ => return None,
+    })
+}
+
+/// The cures of errors that have more than one.
+fn several(error: &Error) -> Option<Vec<String>> {
+    Some(match error {
         Error::NoAccount { name } => vec![
             format!("{} shows all accounts", command::ACCOUNTS),
             format!("{} makes it", command::authorize_account(name)),
         ],
-        Error::OnlyItsDomain { .. } => vec![format!("{} shows all accounts", command::ACCOUNTS)],
-        Error::NoAlias { .. } => vec![format!("{} shows all aliases", command::ACCOUNTS)],
-        Error::NoPassword { account, .. } => {
-            vec![format!("imap-oauth-proxy passwords list {} shows its passwords", quoted(account))]
-        }
-        Error::AppPasswordsOver { account } => vec![command::prolong(account, "NAME")],
-        Error::PasswordLength { .. } => vec!["without --stdin a good one is made".to_owned()],
-        Error::ApiToken(ApiTokenError::Unknown { .. } | ApiTokenError::TooMany { .. }) => {
-            vec![format!("{} shows all tokens", command::API_TOKENS)]
-        }
-        Error::ApiToken(ApiTokenError::Taken { .. }) => {
-            vec!["choose another name, or revoke that token first".to_owned()]
-        }
-        Error::NoAppPassword { account } => vec![command::create_password(account)],
-        _ => Vec::new(),
-    }
-}
-
-fn of_limits(error: &Error) -> Vec<String> {
-    match error {
-        Error::NoProtocol { known, .. } => {
-            vec![format!("write some of {} with commas between", known.join(", "))]
-        }
-        Error::Network { .. } => {
-            vec!["write one such as 192.168.7.0/24 or 2001:db8::/32, or an address".to_owned()]
-        }
-        Error::HostBits { whole, alone, .. } => {
-            vec![format!("write {whole} for the network, {alone} for the one address")]
-        }
-        Error::TooManyNetworks { .. } => vec!["name the networks around them".to_owned()],
-        Error::Day { .. } => vec!["write a day before 2200 as YYYY-MM-DD".to_owned()],
-        Error::DayOver { .. } => vec!["passwords revoke ends a password at once".to_owned()],
-        _ => Vec::new(),
-    }
-}
-
-fn of_name(error: &Error) -> Vec<String> {
-    match error {
-        Error::LoginName(_) => vec![
-            "it must have 1 to 320 characters, no blanks at its ends and no control characters".to_owned(),
-        ],
-        Error::PersonsDomain { .. } => {
-            vec![format!("{} --app makes such an account", command::authorize_account("@DOMAIN"))]
-        }
-        Error::AccountName { .. } => vec!["give the mailbox's address, as its provider writes it".to_owned()],
-        Error::OwnerName { .. } => {
-            vec!["give the address that the person signs in with at the provider".to_owned()]
-        }
-        Error::AliasName { .. } => {
-            vec!["give a plain login name, such as `support` or CORP\\support".to_owned()]
-        }
-        Error::AliasOfOwner { .. } => vec!["choose another name".to_owned()],
-        Error::OldName(name) => vec![renaming(name)],
-        _ => Vec::new(),
-    }
-}
-
-fn of_provider(error: &Error) -> Vec<String> {
-    match error {
         Error::NoProvider { name, known } => {
             let near = nearest_name(name, known.iter().map(String::as_str));
             let meant = near.map(|near| format!("did you mean {near}?"));
@@ -129,13 +168,6 @@ fn of_provider(error: &Error) -> Vec<String> {
             format!("how to get one:\n\n{}", registration.trim()),
             format!("the configuration file is {}; then run this command again", configuration_file()),
         ],
-        Error::NoPersonsClient { name, .. } => {
-            vec![format!("set client_id in [providers.{name}], or authorise with --app")]
-        }
-        Error::ServiceAccountOnly { name, .. } => vec![format!(
-            "set service_account_file in [providers.{name}]; how to get one: {}",
-            command::manual("google.md")
-        )],
         Error::NoApplication { name, .. } => vec![
             format!(
                 "Microsoft: client_secret_file or client_assertion_file, or app_certificate and app_key, in [providers.{name}]; the rest: {}",
@@ -147,26 +179,15 @@ fn of_provider(error: &Error) -> Vec<String> {
             ),
             format!("others: client_secret and app_scopes in [providers.{name}]"),
         ],
-        Error::NoProviderWithClient { provider } => vec![format!("put [providers.{provider}] back")],
-        _ => Vec::new(),
-    }
-}
-
-fn of_authorizing(error: &Error) -> Vec<String> {
-    match error {
-        Error::DomainNeedsApplication { account } => {
-            vec![format!("{} --app", command::authorize_account(account))]
-        }
-        Error::ApplicationNeedsPassword => vec!["leave --no-app-password out".to_owned()],
         Error::RedirectElsewhere { account, .. } => vec![
             format!("{} --paste works without it", command::authorize_account(account)),
             "or let your web server pass that address on to a running `imap-oauth-proxy serve`: set url = \"https://…\" in [admin]"
-                .to_owned(),
+                .into(),
         ],
         Error::NoConsent { .. } => vec![
-            "run the command again; --timeout SECONDS waits longer".to_owned(),
+            "run the command again; --timeout SECONDS waits longer".into(),
             "where the browser showed an error of the provider's, that is the reason: it never sends such a browser back; `redirect_uri_mismatch` and AADSTS50011 mean redirect_uri, `invalid_client` and AADSTS700016 mean client_id"
-                .to_owned(),
+                .into(),
         ],
         Error::AnotherPerson { names, owner, account, provider } => {
             let mut command = command::authorize_account(account);
@@ -179,35 +200,8 @@ fn of_authorizing(error: &Error) -> Vec<String> {
                 format!("if {} may open {account}: {command} --owner {name}", names.join(" or ")),
             ]
         }
-        Error::NotTheOwners { owner, account, .. } => vec![format!(
-            "give {owner} full access to {account} at the provider, wait until that holds, and run this again"
-        )],
-        Error::NoServerForDoor { name, door, .. } => vec![format!(
-            "leave {} out, or set {} = \"HOST:PORT\" in [providers.{name}]",
-            door.name(),
-            door.server_key()
-        )],
-        Error::NoMailboxToProve { .. } => vec!["name one of them with --probe ADDRESS".to_owned()],
-        _ => Vec::new(),
-    }
-}
-
-fn of_grant(error: &Error) -> Vec<String> {
-    match error {
-        Error::NothingToRefresh { account } | Error::NoGrant { account } => {
-            vec![command::authorize_account(account)]
-        }
-        Error::DoorClosed { account, grant, wanted, .. } => {
-            let doors: Vec<&str> = wanted.iter().map(|door| door.name()).collect();
-            vec![command::authorize_for(grant, account, &doors)]
-        }
-        Error::TokenForEachMailbox { account } => vec![format!(
-            "imap-oauth-proxy tokens refresh {} tries one of them",
-            quoted(&format!("NAME{account}"))
-        )],
-        Error::DomainOfPerson { account } => vec![removing(account)],
-        _ => Vec::new(),
-    }
+        _ => return None,
+    })
 }
 
 /// The cure of the grant's or provider's trouble inside `error`, as a clause for the line of that error; `None` for

@@ -99,8 +99,7 @@ impl Grant {
         let whole: Vec<&str> = ends.iter().map(|end| end.text.as_str()).collect();
         let grant = overview.grant.as_ref();
         let name = &overview.account.name;
-        let authorize =
-            grant.map_or_else(|| command::authorize_account(name), |grant| command::authorize(grant, name));
+        let authorize = command::authorize_by(grant, name);
         let trouble = overview.trouble.as_ref();
         Self {
             state: overview.state.name(),

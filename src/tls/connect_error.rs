@@ -9,129 +9,76 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 
 use super::failure::{Failure, alert_text};
 
-/// How a handshake with a provider ended. The connection is closed already.
+/// How a handshake with a provider ended. The connection is closed already. Each names
+/// the host as configured; what else it names was escaped.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The server belongs to another host, or the configured host is wrong.
+    /// The server belongs to another host, or the configured host is wrong; with the names that the certificate has.
     #[error(
-        "the certificate of {host} is for {presented} and not for that name; check the host in the configuration, and whether something intercepts the connection"
+        "the certificate of {0} is for {1} and not for that name; check the host in the configuration, and whether something intercepts the connection"
     )]
-    WrongName {
-        /// The host as configured.
-        host: String,
-        /// The names that the certificate has, escaped.
-        presented: String,
-    },
+    WrongName(String, String),
     /// The provider did not renew the certificate, or this machine's clock is wrong.
-    #[error(
-        "the certificate of {host} has ended; if this machine's clock is right, the provider must renew it"
-    )]
-    Expired {
-        /// The host as configured.
-        host: String,
-    },
+    #[error("the certificate of {0} has ended; if this machine's clock is right, the provider must renew it")]
+    Expired(String),
     /// This machine's clock is nearly always the cause.
-    #[error("the certificate of {host} is not valid yet; set this machine's clock")]
-    NotYetValid {
-        /// The host as configured.
-        host: String,
-    },
+    #[error("the certificate of {0} is not valid yet; set this machine's clock")]
+    NotYetValid(String),
     /// The server uses a private CA, or the connection is intercepted.
     #[error(
-        "the certificate of {host} was signed by an authority that this machine does not trust; if it is a private CA, name its file in the provider's extra_ca"
+        "the certificate of {0} was signed by an authority that this machine does not trust; if it is a private CA, name its file in the provider's extra_ca"
     )]
-    UnknownIssuer {
-        /// The host as configured.
-        host: String,
-    },
+    UnknownIssuer(String),
     /// The certificate signed itself and is marked as a CA: no trusted CA signed it.
     #[error(
-        "{host} shows a CA certificate as its own; give that server a certificate signed by a CA, and name the CA file in the provider's extra_ca"
+        "{0} shows a CA certificate as its own; give that server a certificate signed by a CA, and name the CA file in the provider's extra_ca"
     )]
-    SelfSigned {
-        /// The host as configured.
-        host: String,
-    },
+    SelfSigned(String),
     /// This machine has no CA certificates to verify with.
     #[error(
-        "the certificate of {host} cannot be verified because this machine has no CA certificates; install them (the package ca-certificates), or name a CA file in the provider's extra_ca"
+        "the certificate of {0} cannot be verified because this machine has no CA certificates; install them (the package ca-certificates), or name a CA file in the provider's extra_ca"
     )]
-    NoRoots {
-        /// The host as configured.
-        host: String,
-    },
+    NoRoots(String),
     /// The certificate has another fault.
-    #[error("the certificate of {host} is not acceptable: {reason}")]
-    BadCertificate {
-        /// The host as configured.
-        host: String,
-        /// The fault, escaped.
-        reason: String,
-    },
+    #[error("the certificate of {0} is not acceptable: {1}")]
+    BadCertificate(String, String),
     /// The server is too old, or a device in between interferes.
-    #[error(
-        "{host} and this program have no TLS version and cipher in common; it must offer TLS 1.2 or newer"
-    )]
-    NothingInCommon {
-        /// The host as configured.
-        host: String,
-    },
+    #[error("{0} and this program have no TLS version and cipher in common; it must offer TLS 1.2 or newer")]
+    NothingInCommon(String),
     /// A STARTTLS port, or not a mail server.
     #[error(
-        "{host} does not speak TLS on this port; the provider's imap must name a port with implicit TLS (993)"
+        "{0} does not speak TLS on this port; the provider's imap must name a port with implicit TLS (993)"
     )]
-    NotTls {
-        /// The host as configured.
-        host: String,
-    },
-    /// The server ended the handshake.
-    #[error("{host} refused the TLS handshake ({alert}); check host and port in the configuration")]
-    Refused {
-        /// The host as configured.
-        host: String,
-        /// The alert as RFC 8446 §6 spells it.
-        alert: String,
-    },
+    NotTls(String),
+    /// The server ended the handshake with an alert, as RFC 8446 §6 spells it.
+    #[error("{0} refused the TLS handshake ({1}); check host and port in the configuration")]
+    Refused(String, String),
     /// The server closed the connection; try again.
-    #[error("{host} closed the connection during the TLS handshake; it may be overloaded")]
-    Vanished {
-        /// The host as configured.
-        host: String,
-    },
+    #[error("{0} closed the connection during the TLS handshake; it may be overloaded")]
+    Vanished(String),
     /// A mistake in the configuration.
     #[error("{0:?} is neither a host name nor an IP address")]
     NotAHost(String),
-    /// Broken TLS.
-    #[error("{host} broke the TLS protocol: {reason}")]
-    Malformed {
-        /// The host as configured.
-        host: String,
-        /// The message of rustls.
-        reason: String,
-    },
+    /// Broken TLS, in the words of rustls.
+    #[error("{0} broke the TLS protocol: {1}")]
+    Malformed(String, String),
     /// The connection failed; try again.
-    #[error("the connection to {host} failed: {error}")]
-    Io {
-        /// The host as configured.
-        host: String,
-        /// The operating system's error.
-        #[source]
-        error: io::Error,
-    },
+    #[error("the connection to {0} failed: {1}")]
+    Io(String, #[source] io::Error),
 }
 
 impl ConnectError {
     /// Whether a later attempt may succeed without any change.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Vanished { .. } | Self::Io { .. })
+        matches!(self, Self::Vanished(_) | Self::Io(..))
     }
 
     pub(super) fn new(host: &str, error: io::Error) -> Self {
         let host = host.to_owned();
         match Failure::of(error) {
-            Failure::Vanished => Self::Vanished { host },
+            Failure::Vanished => Self::Vanished(host),
             Failure::Tls(error) => Self::of_tls(host, error),
-            Failure::Io(error) => Self::Io { host, error },
+            Failure::Io(error) => Self::Io(host, error),
         }
     }
 
@@ -139,36 +86,36 @@ impl ConnectError {
         match error {
             Error::InvalidCertificate(error) => Self::of_certificate(host, &error),
             Error::PeerIncompatible(PeerIncompatible::ServerRejectedEncryptedClientHello(_)) => {
-                Self::Malformed { host, reason: escaped(&error) }
+                Self::Malformed(host, escaped(&error))
             }
-            Error::PeerIncompatible(_) => Self::NothingInCommon { host },
+            Error::PeerIncompatible(_) => Self::NothingInCommon(host),
             Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure) => {
-                Self::NothingInCommon { host }
+                Self::NothingInCommon(host)
             }
             Error::AlertReceived(AlertDescription::CloseNotify | AlertDescription::InternalError) => {
-                Self::Vanished { host }
+                Self::Vanished(host)
             }
-            Error::AlertReceived(alert) => Self::Refused { host, alert: alert_text(alert) },
-            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::NotTls { host },
-            other => Self::Malformed { host, reason: escaped(&other) },
+            Error::AlertReceived(alert) => Self::Refused(host, alert_text(alert)),
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Self::NotTls(host),
+            other => Self::Malformed(host, escaped(&other)),
         }
     }
 
     fn of_certificate(host: String, error: &CertificateError) -> Self {
         match error {
             CertificateError::NotValidForNameContext { presented, .. } => {
-                Self::WrongName { host, presented: names(presented) }
+                Self::WrongName(host, names(presented))
             }
-            CertificateError::NotValidForName => Self::WrongName { host, presented: names(&[]) },
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired { host },
+            CertificateError::NotValidForName => Self::WrongName(host, names(&[])),
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired(host),
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                Self::NotYetValid { host }
+                Self::NotYetValid(host)
             }
             // A bad signature comes from a CA that only has the same name as a trusted one.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer { host },
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer(host),
             // rustls's enum has no variant for this error of webpki.
-            other if format!("{other:?}").contains("CaUsedAsEndEntity") => Self::SelfSigned { host },
-            other => Self::BadCertificate { host, reason: escaped(other) },
+            other if format!("{other:?}").contains("CaUsedAsEndEntity") => Self::SelfSigned(host),
+            other => Self::BadCertificate(host, escaped(other)),
         }
     }
 }

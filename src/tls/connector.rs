@@ -91,8 +91,8 @@ impl fmt::Debug for Connector {
 /// that a machine without a CA bundle works as long as `extra_ca` suffices.
 fn with_missing_roots(error: ConnectError) -> ConnectError {
     match error {
-        ConnectError::UnknownIssuer { host } if Verifier::new(crypto_provider()).is_err() => {
-            ConnectError::NoRoots { host }
+        ConnectError::UnknownIssuer(host) if Verifier::new(crypto_provider()).is_err() => {
+            ConnectError::NoRoots(host)
         }
         other => other,
     }

@@ -86,17 +86,11 @@ pub(super) struct RecordOpener {
 
 impl RecordOpener {
     /// An opener for the negotiated `suite`.
-    pub(super) fn new(
-        (number, secrets): NumberedSecrets,
-        suite: SupportedCipherSuite,
-    ) -> Result<Self, Error> {
-        let (key, iv) = parts(secrets)?;
+    pub(super) fn new(numbered: NumberedSecrets, suite: SupportedCipherSuite) -> Result<Self, Error> {
+        let (number, key, iv) = parts(numbered)?;
         let cipher = match suite {
             SupportedCipherSuite::Tls13(suite) => suite.aead_alg.decrypter(key, iv),
-            SupportedCipherSuite::Tls12(suite) => {
-                let (fixed, _) = split(&iv, suite)?;
-                suite.aead_alg.decrypter(key, fixed)
-            }
+            SupportedCipherSuite::Tls12(suite) => suite.aead_alg.decrypter(key, split(&iv, suite)?.0),
         };
         Ok(Self { cipher, number })
     }
@@ -126,11 +120,8 @@ pub(super) struct RecordSealer {
 
 impl RecordSealer {
     /// A sealer for the negotiated `suite`.
-    pub(super) fn new(
-        (number, secrets): NumberedSecrets,
-        suite: SupportedCipherSuite,
-    ) -> Result<Self, Error> {
-        let (key, iv) = parts(secrets)?;
+    pub(super) fn new(numbered: NumberedSecrets, suite: SupportedCipherSuite) -> Result<Self, Error> {
+        let (number, key, iv) = parts(numbered)?;
         let cipher = match suite {
             SupportedCipherSuite::Tls13(suite) => suite.aead_alg.encrypter(key, iv),
             SupportedCipherSuite::Tls12(suite) => {
@@ -168,11 +159,11 @@ pub(super) fn confidentiality_limit(suite: SupportedCipherSuite) -> u64 {
     }
 }
 
-fn parts(secrets: ConnectionTrafficSecrets) -> Result<(AeadKey, Iv), Error> {
+fn parts((number, secrets): NumberedSecrets) -> Result<(u64, AeadKey, Iv), Error> {
     match secrets {
         ConnectionTrafficSecrets::Aes128Gcm { key, iv }
         | ConnectionTrafficSecrets::Aes256Gcm { key, iv }
-        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => Ok((key, iv)),
+        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => Ok((number, key, iv)),
         _ => Err(Error::General("a key of a cipher that the record layer does not know".into())),
     }
 }

@@ -20,22 +20,19 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Performs the handshake over `wire` as the server. `config` must allow the extraction of secrets.
-    pub async fn server<W>(config: Arc<ServerConfig>, wire: &mut W) -> io::Result<Self>
-    where
-        W: AsyncRead + AsyncWrite + Unpin,
-    {
+    pub async fn server(
+        config: Arc<ServerConfig>,
+        wire: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ) -> io::Result<Self> {
         handshake::server(config, wire).await.map(Self::new)
     }
 
     /// Performs the handshake over `wire` as the client of the server called `name`.
-    pub async fn client<W>(
+    pub async fn client(
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
-        wire: &mut W,
-    ) -> io::Result<Self>
-    where
-        W: AsyncRead + AsyncWrite + Unpin,
-    {
+        wire: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ) -> io::Result<Self> {
         handshake::client(config, name, wire).await.map(Self::new)
     }
 

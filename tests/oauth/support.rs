@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use imap_oauth_proxy::config::{ClientAuthentication, Provider, Quirks};
 use imap_oauth_proxy::oauth::{AuthorizationRequest, Client, TokenError};
+use imap_oauth_proxy::secret::{Secret, random_text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -174,7 +175,8 @@ pub(crate) async fn request(
     redirect_uri: &str,
     login_hint: Option<&str>,
 ) -> Result<AuthorizationRequest, TokenError> {
-    client.authorization(redirect_uri, login_hint, &asked(client)).await
+    let state = Secret::new(random_text::<32>());
+    client.authorization(state, redirect_uri, login_hint, &asked(client)).await
 }
 
 /// An id_token with an invalid signature, which no client checks.

@@ -1,10 +1,8 @@
 //! `/accounts`: the accounts that mail programs log in to.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -12,12 +10,10 @@ use tokio::time::Instant;
 
 use super::caller::{Reader, Writer};
 use super::input::{InBody, InPath, InQuery, page, rows};
-use super::problem::{CONFIRM, Problem};
-use crate::admin::site::Site;
+use super::problem::{Answer, CONFIRM, Problem};
 use crate::control::enrol::{Enrolled, Fault, Made, Row, judge, make_all};
 use crate::control::{Error, Installation, accounts};
-use crate::store::Actor;
-use crate::surface::accounts::{Account, Added, waits};
+use crate::surface::accounts::{Account, Added};
 
 /// A body rarely has room for more.
 const MOST_NEW: usize = 1000;
@@ -38,26 +34,21 @@ pub(super) struct Cut {
 }
 
 pub(super) async fn list(
-    Reader(installation): Reader,
+    reader: Reader,
     InQuery(Cut { limit, after }): InQuery<Cut>,
 ) -> Result<Response, Problem> {
     let limit = rows(limit)?;
-    let found = accounts::page(&installation, after.as_deref(), limit).await?;
-    let last = found.last().filter(|_| found.len() == limit).map(|row| row.account.name.clone());
+    let found = accounts::page(&reader.installation, after.as_deref(), limit).await?;
     let rows: Vec<Account> = found.into_iter().map(Account::from).collect();
-    let limit = limit.to_string();
-    let next = last.as_ref().map(|last| [("limit", limit.as_str()), ("after", last)]);
-    Ok(page(&rows, "/accounts", next.as_ref().map(|next| &next[..])))
+    let last = rows.last().filter(|_| rows.len() == limit).map(|row| row.account.as_str());
+    Ok(page(&rows, "/accounts", limit, &[], last))
 }
 
-pub(super) async fn one(
-    Reader(installation): Reader,
-    InPath(name): InPath<String>,
-) -> Result<Json<Account>, Problem> {
-    shown(&installation, &name).await
+pub(super) async fn one(reader: Reader, InPath(name): InPath<String>) -> Answer<Account> {
+    shown(&reader.installation, &name).await
 }
 
-async fn shown(installation: &Installation, name: &str) -> Result<Json<Account>, Problem> {
+async fn shown(installation: &Installation, name: &str) -> Answer<Account> {
     Ok(Json(Account::from(accounts::one(installation, name).await?)))
 }
 
@@ -86,8 +77,7 @@ pub(super) struct Add {
 }
 
 pub(super) async fn add(
-    State(site): State<Arc<Site>>,
-    Writer { installation, actor }: Writer,
+    writer: Writer,
     InBody(Add { accounts, passwords, yes }): InBody<Add>,
 ) -> Result<(StatusCode, Json<Vec<Added>>), Problem> {
     if accounts.is_empty() || accounts.len() > MOST_NEW {
@@ -95,11 +85,12 @@ pub(super) async fn add(
     }
     let rows: Vec<Row> = (1..).zip(accounts).map(|(line, new)| new.row(line)).collect();
     let until = Instant::now() + TIME;
+    let installation = &writer.installation;
     installation.verify_key().await?;
-    let judged = judge(&installation, &rows, yes).await.map_err(|faults| refused(&faults))?;
-    let Made { accounts, failure } =
-        make_all(&installation, judged, passwords.then_some(PASSWORD), until).await;
-    let added = shown_once(&site, &actor, &accounts).await;
+    let judged = judge(installation, &rows, yes).await.map_err(|faults| refused(&faults))?;
+    let password = passwords.then_some(PASSWORD);
+    let Made { accounts, failure } = make_all(installation, judged, password, until).await;
+    let added = shown_once(&writer, &accounts).await;
     match failure {
         Some(error) => Err(Problem::from(error).after(added)),
         None => Ok((StatusCode::CREATED, Json(added))),
@@ -107,13 +98,10 @@ pub(super) async fn add(
 }
 
 /// New accounts with their passwords, and with the links of those that wait for an owner.
-async fn shown_once(site: &Site, actor: &Actor, made: &[Enrolled]) -> Vec<Added> {
+async fn shown_once(writer: &Writer, made: &[Enrolled]) -> Vec<Added> {
     let mut added = Vec::new();
     for enrolled in made {
-        let link = match waits(enrolled) {
-            true => site.running.sign_in_link(&enrolled.account, actor.clone()).await.ok().flatten(),
-            false => None,
-        };
+        let link = writer.site.link_for(enrolled, writer.actor()).await;
         let password = enrolled.password.as_ref().map(|password| password.expose().to_owned());
         added.push(Added { password, ..Added::new(enrolled, link.as_ref()) });
     }
@@ -147,17 +135,14 @@ pub(super) async fn change(
     Writer { installation, .. }: Writer,
     InPath(name): InPath<String>,
     InBody(Change { disabled }): InBody<Change>,
-) -> Result<Json<Account>, Problem> {
+) -> Answer<Account> {
     accounts::set_disabled(&installation, &name, disabled).await?;
     shown(&installation, &name).await
 }
 
-pub(super) async fn remove(
-    Writer { installation, .. }: Writer,
-    InPath(name): InPath<String>,
-) -> Result<Json<Account>, Problem> {
-    let row = accounts::one(&installation, &name).await?;
-    accounts::remove(&installation, &name).await?;
+pub(super) async fn remove(writer: Writer, InPath(name): InPath<String>) -> Answer<Account> {
+    let row = accounts::one(&writer.installation, &name).await?;
+    accounts::remove(&writer.installation, &name).await?;
     Ok(Json(Account::from(row)))
 }
 
@@ -175,11 +160,9 @@ pub(super) async fn alias(
     Writer { installation, .. }: Writer,
     InPath(name): InPath<String>,
     InBody(Alias { alias, yes }): InBody<Alias>,
-) -> Result<Json<Account>, Problem> {
+) -> Answer<Account> {
     match accounts::alias(&installation, &name, &alias, yes).await {
-        Err(error @ Error::ForeignAliases { .. }) => {
-            return Err(Problem::from(error).confirmed_by(CONFIRM));
-        }
+        Err(error @ Error::ForeignAliases { .. }) => return Err(Problem::from(error).cured_by(CONFIRM)),
         other => drop(other?),
     }
     shown(&installation, &name).await
@@ -188,7 +171,7 @@ pub(super) async fn alias(
 pub(super) async fn unalias(
     Writer { installation, .. }: Writer,
     InPath((name, alias)): InPath<(String, String)>,
-) -> Result<Json<Account>, Problem> {
+) -> Answer<Account> {
     accounts::unalias(&installation, &name, &alias).await?;
     shown(&installation, &name).await
 }

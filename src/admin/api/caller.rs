@@ -23,12 +23,22 @@ use crate::store::{Actor, ApiToken};
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
 
 /// A request that may read.
-pub(super) struct Reader(pub(super) Installation);
+pub(super) struct Reader {
+    pub(super) site: Arc<Site>,
+    pub(super) installation: Installation,
+}
 
 /// A request that may change something.
 pub(super) struct Writer {
+    pub(super) site: Arc<Site>,
     pub(super) installation: Installation,
-    pub(super) actor: Actor,
+}
+
+impl Writer {
+    /// Who changes something.
+    pub(super) fn actor(&self) -> Actor {
+        self.installation.actor.clone()
+    }
 }
 
 enum Caller {
@@ -40,7 +50,7 @@ impl Caller {
     fn actor(&self) -> Actor {
         match self {
             Self::Program(token) => audit::by_token(&token.name),
-            Self::Person(visitor) => audit::on_the_page(&visitor.opened_by, &visitor.session),
+            Self::Person(visitor) => visitor.actor(),
         }
     }
 }
@@ -50,7 +60,7 @@ impl FromRequestParts<Arc<Site>> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
         let caller = caller(site, &parts.headers).await?;
-        Ok(Self(site.running.installation(caller.actor())))
+        Ok(Self { site: site.clone(), installation: site.running.installation(caller.actor()) })
     }
 }
 
@@ -70,8 +80,7 @@ impl FromRequestParts<Arc<Site>> for Writer {
                 }
             }
         }
-        let actor = caller.actor();
-        Ok(Self { installation: site.running.installation(actor.clone()), actor })
+        Ok(Self { site: site.clone(), installation: site.running.installation(caller.actor()) })
     }
 }
 

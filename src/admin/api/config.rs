@@ -1,15 +1,11 @@
 //! `/config`: the configuration file with its secrets masked, and its reload.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use serde::Serialize;
 
 use super::caller::{Reader, Writer};
-use super::problem::Problem;
+use super::problem::{Answer, Problem};
 use crate::admin::reloading::{self, NotReloaded};
-use crate::admin::site::Site;
 use crate::config::masked;
 use crate::control::Error;
 use crate::control::serving::Reloaded;
@@ -24,7 +20,7 @@ pub(super) struct Shown {
     text: Option<String>,
 }
 
-pub(super) async fn show(Reader(installation): Reader) -> Result<Json<Shown>, Problem> {
+pub(super) async fn show(Reader { installation, .. }: Reader) -> Answer<Shown> {
     let config = &installation.config;
     let text = config.file.as_deref().map(masked).transpose().map_err(Error::from)?;
     Ok(Json(Shown {
@@ -34,11 +30,8 @@ pub(super) async fn show(Reader(installation): Reader) -> Result<Json<Shown>, Pr
     }))
 }
 
-pub(super) async fn reload(
-    State(site): State<Arc<Site>>,
-    Writer { actor, .. }: Writer,
-) -> Result<Json<Reloaded>, Problem> {
-    reloading::reload(&site, &actor).await.map(Json).map_err(|error| match error {
+pub(super) async fn reload(writer: Writer) -> Answer<Reloaded> {
+    reloading::reload(&writer.site, &writer.actor()).await.map(Json).map_err(|error| match error {
         NotReloaded::Here(error) => error.into(),
         NotReloaded::Elsewhere(why) => Problem::failed(format!(
             "the process that answers uses the new configuration, and another one does not: {why}"

@@ -19,10 +19,7 @@ pub(super) struct Query {
     after: Option<i64>,
 }
 
-pub(super) async fn list(
-    Reader(installation): Reader,
-    InQuery(query): InQuery<Query>,
-) -> Result<Response, Problem> {
+pub(super) async fn list(reader: Reader, InQuery(query): InQuery<Query>) -> Result<Response, Problem> {
     let limit = rows(query.limit)?;
     let from = query
         .since
@@ -32,16 +29,8 @@ pub(super) async fn list(
         .map_err(|hint| Problem::malformed(format!("since is a time: {hint}")))?;
     let after = query.after.unwrap_or(i64::MIN);
     let count = u32::try_from(limit).unwrap_or(u32::MAX);
-    let entries = installation.store.trail(from, after, count).await?;
+    let entries = reader.installation.store.trail(from, after, count).await?;
     let last = entries.last().filter(|_| entries.len() == limit).map(|entry| entry.number.to_string());
     let rows: Vec<Event> = entries.into_iter().map(Event::from).collect();
-    let limit = limit.to_string();
-    let mut next = vec![("limit", limit.as_str())];
-    if let Some(since) = &query.since {
-        next.push(("since", since));
-    }
-    if let Some(last) = &last {
-        next.push(("after", last));
-    }
-    Ok(page(&rows, "/events", last.is_some().then_some(&next[..])))
+    Ok(page(&rows, "/events", limit, &[("since", query.since.as_deref())], last.as_deref()))
 }

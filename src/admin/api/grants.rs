@@ -1,9 +1,6 @@
 //! `/grants`: the authorisations, with their accounts and their ends.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -11,9 +8,7 @@ use time::OffsetDateTime;
 
 use super::caller::{Reader, Writer};
 use super::input::{InBody, InPath, InQuery, page, rows};
-use super::problem::Problem;
-use crate::admin::site::Site;
-use crate::config::Door;
+use super::problem::{Answer, Problem};
 use crate::control::grants::{self, AtProvider, Pages};
 use crate::control::serving::NoConsent;
 use crate::control::{Error, Installation, authorize, limits, overviews, providers};
@@ -37,10 +32,7 @@ pub(super) struct Query {
     after: Option<String>,
 }
 
-pub(super) async fn list(
-    Reader(installation): Reader,
-    InQuery(query): InQuery<Query>,
-) -> Result<Response, Problem> {
+pub(super) async fn list(reader: Reader, InQuery(query): InQuery<Query>) -> Result<Response, Problem> {
     let limit = rows(query.limit)?;
     let ends_within = query.ends_within.as_deref().map(|text| {
         span(text).ok_or_else(|| Problem::malformed("ends_within is a number of days or hours: 14d, 12h"))
@@ -50,7 +42,7 @@ pub(super) async fn list(
     let (now, mut pages, mut rows) = (OffsetDateTime::now_utc(), Pages::after(query.after), Vec::new());
     // One row more than is shown, to know whether there is a next page.
     while rows.len() <= limit {
-        let overviews = pages.next(&installation).await?;
+        let overviews = pages.next(&reader.installation).await?;
         if overviews.is_empty() {
             break;
         }
@@ -59,28 +51,19 @@ pub(super) async fn list(
     }
     let has_more = rows.len() > limit;
     rows.truncate(limit);
-    let limit = limit.to_string();
-    let mut next = vec![("limit", limit.as_str())];
-    if query.needs_person {
-        next.push(("needs_person", "true"));
-    }
-    if let Some(span) = &query.ends_within {
-        next.push(("ends_within", span));
-    }
-    if let Some(last) = rows.last() {
-        next.push(("after", &last.account));
-    }
-    Ok(page(&rows, "/grants", has_more.then_some(&next[..])))
+    let last = rows.last().filter(|_| has_more).map(|last| last.account.as_str());
+    let filters = [
+        ("needs_person", query.needs_person.then_some("true")),
+        ("ends_within", query.ends_within.as_deref()),
+    ];
+    Ok(page(&rows, "/grants", limit, &filters, last))
 }
 
-pub(super) async fn one(
-    Reader(installation): Reader,
-    InPath(name): InPath<String>,
-) -> Result<Json<Grant>, Problem> {
-    shown(&installation, &name).await
+pub(super) async fn one(reader: Reader, InPath(name): InPath<String>) -> Answer<Grant> {
+    shown(&reader.installation, &name).await
 }
 
-async fn shown(installation: &Installation, name: &str) -> Result<Json<Grant>, Problem> {
+async fn shown(installation: &Installation, name: &str) -> Answer<Grant> {
     let single = overviews::one(installation, name).await?;
     Ok(Json(Grant::new(single.overview, OffsetDateTime::now_utc())))
 }
@@ -92,11 +75,8 @@ pub(super) struct Refreshed {
     access_expires_at: Option<String>,
 }
 
-pub(super) async fn refresh(
-    Writer { installation, .. }: Writer,
-    InPath(name): InPath<String>,
-) -> Result<Json<Refreshed>, Problem> {
-    let (account, token) = grants::refresh(&installation, &name).await?;
+pub(super) async fn refresh(writer: Writer, InPath(name): InPath<String>) -> Answer<Refreshed> {
+    let (account, token) = grants::refresh(&writer.installation, &name).await?;
     Ok(Json(Refreshed { account, access_expires_at: rfc3339(Some(token.expires_at)) }))
 }
 
@@ -116,7 +96,7 @@ pub(super) struct Revoked {
 pub(super) async fn revoke(
     Writer { installation, .. }: Writer,
     InPath(name): InPath<String>,
-) -> Result<Json<Revoked>, Problem> {
+) -> Answer<Revoked> {
     let revoked = grants::revoke(&installation, &name).await?;
     let (provider, at_provider, detail) = match &revoked.provider {
         Err(name) => (name.clone(), "not_configured", None),
@@ -160,13 +140,12 @@ pub(super) async fn import(
         return Err(Problem::invalid("refresh_token is no refresh token"));
     }
     let provider = providers::named(&installation.config, &provider)?;
-    let doors: Option<Vec<Door>> =
-        protocols.map(|names| limits::doors(&names.join(","))).transpose().map_err(Problem::from)?;
+    let doors = protocols.map(|names| limits::doors(&names.join(","))).transpose()?;
+    let doors = doors.as_deref();
     installation.verify_key().await?;
-    authorize::check_import(&installation, &provider, &account, doors.as_deref()).await?;
+    authorize::check_import(&installation, &provider, &account, doors).await?;
     let stored =
-        authorize::import(&installation, &provider, &account, doors.as_deref(), refresh_token, &mut |_| ())
-            .await?;
+        authorize::import(&installation, &provider, &account, doors, refresh_token, &mut |_| ()).await?;
     Ok((StatusCode::CREATED, shown(&installation, &stored.account).await?))
 }
 
@@ -177,17 +156,13 @@ pub(super) struct Link {
     sign_in_url: String,
 }
 
-pub(super) async fn sign_in_link(
-    State(site): State<Arc<Site>>,
-    Writer { installation, actor }: Writer,
-    InPath(name): InPath<String>,
-) -> Result<Json<Link>, Problem> {
-    let record = installation.exact_account(&name).await?;
+pub(super) async fn sign_in_link(writer: Writer, InPath(name): InPath<String>) -> Answer<Link> {
+    let record = writer.installation.exact_account(&name).await?;
     let account = record.account.name;
     if record.grant.is_none() {
         return Err(Error::NoGrant { account }.into());
     }
-    match site.running.sign_in_link(&account, actor).await {
+    match writer.site.running.sign_in_link(&account, writer.actor()).await {
         Ok(Some(url)) => Ok(Json(Link { account, sign_in_url: url.expose().to_owned() })),
         Err(NoConsent::Failed(error)) => Err((*error).into()),
         Ok(None) | Err(_) => Err(Problem::conflict(

@@ -96,11 +96,21 @@ pub(super) fn rows(limit: Option<u32>) -> Result<usize, Problem> {
     }
 }
 
-/// A page of a list. `next` is the query of the next page, which the header `Link` names (RFC 8288).
-pub(super) fn page(rows: &impl Serialize, path: &str, next: Option<&[(&str, &str)]>) -> Response {
+/// A page of a list. `after` is the last row of it, if there may be more: the header `Link` then names the next page
+/// (RFC 8288), with the same `limit` and `filters`.
+pub(super) fn page(
+    rows: &impl Serialize,
+    path: &str,
+    limit: usize,
+    filters: &[(&str, Option<&str>)],
+    after: Option<&str>,
+) -> Response {
     let mut response = axum::Json(rows).into_response();
-    if let Some(query) = next {
-        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    if after.is_some() {
+        let last = [("after", after)];
+        let pairs = filters.iter().chain(&last).filter_map(|(name, value)| Some((name, (*value)?)));
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let query = query.append_pair("limit", &limit.to_string()).extend_pairs(pairs).finish();
         let link = format!("<{}{path}?{query}>; rel=\"next\"", super::BASE);
         if let Ok(link) = HeaderValue::from_str(&link) {
             response.headers_mut().insert(LINK, link);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::caller::{Reader, Writer};
 use super::input::{InBody, InPath, InQuery, page, rows};
-use super::problem::Problem;
+use super::problem::{Answer, Problem};
 use crate::control::limits::Limiting;
 use crate::control::{Error, Installation, passwords};
 use crate::secret::Secret;
@@ -23,20 +23,14 @@ pub(super) struct Query {
 }
 
 /// The passwords of accounts, whole account by whole account: a page may hold a few more rows than its limit.
-pub(super) async fn list(
-    Reader(installation): Reader,
-    InQuery(query): InQuery<Query>,
-) -> Result<Response, Problem> {
+pub(super) async fn list(reader: Reader, InQuery(query): InQuery<Query>) -> Result<Response, Problem> {
     let limit = rows(query.limit)?;
     if let Some(account) = &query.account {
-        let rows = of(&installation, account).await?;
-        return Ok(page(&rows, "/passwords", None));
+        return Ok(Json(of(&reader.installation, account).await?).into_response());
     }
-    let (entries, last) = passwords::page(&installation, query.after.as_deref(), limit).await?;
+    let (entries, last) = passwords::page(&reader.installation, query.after.as_deref(), limit).await?;
     let rows: Vec<Password> = entries.into_iter().map(Password::new).collect();
-    let limit = limit.to_string();
-    let next = last.as_ref().map(|last| [("limit", limit.as_str()), ("after", last)]);
-    Ok(page(&rows, "/passwords", next.as_ref().map(|next| &next[..])))
+    Ok(page(&rows, "/passwords", limit, &[], last.as_deref()))
 }
 
 async fn of(installation: &Installation, account: &str) -> Result<Vec<Password>, Problem> {
@@ -45,17 +39,13 @@ async fn of(installation: &Installation, account: &str) -> Result<Vec<Password>,
 }
 
 pub(super) async fn one(
-    Reader(installation): Reader,
+    reader: Reader,
     InPath((account, name)): InPath<(String, String)>,
-) -> Result<Json<Password>, Problem> {
-    shown(&installation, account, name).await
+) -> Answer<Password> {
+    shown(&reader.installation, account, name).await
 }
 
-async fn shown(
-    installation: &Installation,
-    account: String,
-    name: String,
-) -> Result<Json<Password>, Problem> {
+async fn shown(installation: &Installation, account: String, name: String) -> Answer<Password> {
     let found = of(installation, &account).await?.into_iter().find(|password| password.name == name);
     found.map(Json).ok_or_else(|| Error::NoPassword { account, name }.into())
 }
@@ -130,7 +120,7 @@ pub(super) async fn limit(
     Writer { installation, .. }: Writer,
     InPath((account, name)): InPath<(String, String)>,
     InBody(limits): InBody<Limits>,
-) -> Result<Json<Password>, Problem> {
+) -> Answer<Password> {
     if limits.protocols.is_none() && limits.from.is_none() && limits.expires.is_none() {
         return Err(Problem::invalid("the body names no limit: protocols, from or expires"));
     }
@@ -139,9 +129,9 @@ pub(super) async fn limit(
 }
 
 pub(super) async fn revoke(
-    Writer { installation, .. }: Writer,
+    writer: Writer,
     InPath((account, name)): InPath<(String, String)>,
 ) -> Result<StatusCode, Problem> {
-    passwords::revoke(&installation, &account, &name).await?;
+    passwords::revoke(&writer.installation, &account, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -27,17 +27,16 @@ pub(super) struct Problem {
     made: Vec<Added>,
 }
 
+/// A value as JSON, or a refusal.
+pub(super) type Answer<T> = Result<Json<T>, Problem>;
+
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, cause: impl Into<String>) -> Self {
         Self { status, kind, cause: cause.into(), cure: None, made: Vec::new() }
     }
 
     /// This refusal with another cure.
-    pub(super) fn confirmed_by(self, cure: &str) -> Self {
-        self.cured_by(cure)
-    }
-
-    fn cured_by(self, cure: impl Into<String>) -> Self {
+    pub(super) fn cured_by(self, cure: impl Into<String>) -> Self {
         Self { cure: Some(cure.into()), ..self }
     }
 
@@ -51,17 +50,18 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", cause)
     }
 
+    fn unauthorized(cause: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", cause)
+    }
+
     pub(super) fn no_right() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "the request has no bearer token, and no session of the page",
+        Self::unauthorized("the request has no bearer token, and no session of the page").cured_by(
+            "send Authorization: Bearer TOKEN; imap-oauth-proxy admin token create NAME makes a token",
         )
-        .cured_by("send Authorization: Bearer TOKEN; imap-oauth-proxy admin token create NAME makes a token")
     }
 
     pub(super) fn wrong_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "the bearer token is none of this installation")
+        Self::unauthorized("the bearer token is none of this installation")
             .cured_by("imap-oauth-proxy admin token list shows the tokens that there are")
     }
 
@@ -108,7 +108,7 @@ impl Problem {
         let (status, kind) = gravest.map_or((StatusCode::UNPROCESSABLE_ENTITY, "invalid"), kind);
         let problem = Self::new(status, kind, format!("no account was made: {}", one_line(faults)));
         match gravest {
-            Some(Error::ForeignAliases { .. }) => problem.confirmed_by(CONFIRM),
+            Some(Error::ForeignAliases { .. }) => problem.cured_by(CONFIRM),
             _ => problem,
         }
     }

@@ -1,19 +1,16 @@
 //! `/sessions`: the live sessions of every instance of this installation.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
 use super::caller::{Reader, Writer};
 use super::input::{InPath, InQuery};
-use super::problem::Problem;
+use super::problem::{Answer, Problem};
 use crate::admin::SessionRow;
-use crate::admin::page::sessions::{self, Ended};
-use crate::admin::site::Site;
+use crate::admin::sessions;
+use crate::control::sessions::Heard;
 use crate::control::{Error, Installation};
-use crate::store::{Actor, fold};
+use crate::store::fold;
 use crate::text::one_line;
 
 /// The filter of a list.
@@ -24,15 +21,14 @@ pub(super) struct Query {
 }
 
 pub(super) async fn list(
-    State(site): State<Arc<Site>>,
-    Reader(installation): Reader,
+    Reader { site, installation }: Reader,
     InQuery(Query { account }): InQuery<Query>,
-) -> Result<Json<Vec<SessionRow>>, Problem> {
+) -> Answer<Vec<SessionRow>> {
     let account = match account {
         Some(name) => Some(fold(&named(&installation, name).await?)),
         None => None,
     };
-    let mut rows = sessions::live(&site).await.rows;
+    let mut rows = sessions::live(&site).await.sessions;
     rows.retain(|row| account.as_ref().is_none_or(|account| fold(&row.account) == *account));
     rows.sort_by(|one, other| one.since.cmp(&other.since));
     Ok(Json(rows))
@@ -58,24 +54,16 @@ pub(super) struct Of {
     account: String,
 }
 
-pub(super) async fn close_all(
-    State(site): State<Arc<Site>>,
-    Writer { actor, installation }: Writer,
-    InQuery(Of { account }): InQuery<Of>,
-) -> Result<Json<Closed>, Problem> {
-    end(&site, &named(&installation, account).await?, actor).await
+pub(super) async fn close_all(writer: Writer, InQuery(Of { account }): InQuery<Of>) -> Answer<Closed> {
+    end(&writer, &named(&writer.installation, account).await?).await
 }
 
-pub(super) async fn close(
-    State(site): State<Arc<Site>>,
-    Writer { actor, .. }: Writer,
-    InPath(id): InPath<String>,
-) -> Result<Json<Closed>, Problem> {
-    end(&site, &id, actor).await
+pub(super) async fn close(writer: Writer, InPath(id): InPath<String>) -> Answer<Closed> {
+    end(&writer, &id).await
 }
 
-async fn end(site: &Site, of: &str, actor: Actor) -> Result<Json<Closed>, Problem> {
-    let Ended { closed, silent } = sessions::end(site, of, actor).await;
+async fn end(writer: &Writer, of: &str) -> Answer<Closed> {
+    let Heard { closed, silent, .. } = sessions::end(&writer.site, of, writer.actor()).await;
     match closed {
         0 if !silent.is_empty() => Err(Problem::away(format!(
             "no answer came from {}, which may have such a session and may still end it",

@@ -1,21 +1,19 @@
 //! The page of one account: its state and cure, its authorisation and forecast, its passwords, sessions and events.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::Path;
 use axum::response::Response;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use super::frame::{Frame, failure, text};
+use super::frame::text;
 use super::words::{
     account_path, authorise, button, can_consent, count, doors, encoded, first_upper, of_keys, state,
     trouble, when,
 };
-use super::{activity, aliases, passwords, sessions};
+use super::{activity, aliases, passwords};
 use crate::admin::SessionRow;
-use crate::admin::site::Site;
-use crate::admin::visit::Fields;
+use crate::admin::sessions;
+use crate::admin::visit::{Fields, Visit};
 use crate::admin::visitors::Visitor;
 use crate::config::Door;
 use crate::control::grants::{Overview, State as AccountState};
@@ -26,29 +24,16 @@ use crate::trouble::Cure;
 /// The newest events of the account.
 const EVENTS: u32 = 12;
 
-pub(super) async fn show(
-    State(site): State<Arc<Site>>,
-    visitor: Visitor,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let installation = site.installation(&visitor);
-    let single = match one(&installation, &name).await {
-        Ok(single) => single,
-        Err(error) => return failure(&visitor, &error),
-    };
-    let name = single.overview.account.name.clone();
-    let trail = match installation.store.latest(Some(&name), None, EVENTS).await {
-        Ok(trail) => trail,
-        Err(error) => return failure(&visitor, &error.into()),
-    };
-    let mut live = sessions::live(&site).await.rows;
-    live.retain(|session| fold(&session.account) == fold(&name));
-    let said = site.said(&visitor, query.as_deref()).await;
-    let fields = Fields::of_query(query.as_deref());
-    let shown = text(&name);
-    let frame = Frame { title: &shown, visitor: &visitor, part: "/", said, reload: None };
-    frame.around(&page(&visitor, &single, &live, &trail, &fields))
+pub(super) async fn show(Path(name): Path<String>, visit: Visit) -> Result<Response, Response> {
+    let installation = visit.installation();
+    let single = one(&installation, &name).await.map_err(|error| visit.failure(&error))?;
+    let name = &single.overview.account.name;
+    let trail = installation.store.latest(Some(name), None, EVENTS).await;
+    let trail = trail.map_err(|error| visit.failure(&error.into()))?;
+    let mut live = sessions::live(&visit.site).await.sessions;
+    live.retain(|session| fold(&session.account) == fold(name));
+    let content = page(&visit.visitor, &single, &live, &trail, &visit.query);
+    Ok(visit.page("/", &text(name), &content).await)
 }
 
 fn page(
@@ -86,7 +71,7 @@ fn page(
         }
         section.card id="sessions" data-live="15" {
             h2 { "Live sessions" @if !live.is_empty() { span.muted { " · " (live.len()) } } }
-            (sessions::table(visitor, live, Some(name), now))
+            (super::sessions::table(visitor, live, Some(name), now))
         }
         @if !is_of_domain(name) {
             section.card {

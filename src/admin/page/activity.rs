@@ -1,38 +1,23 @@
 //! The audit trail as a page: each act and its actor, the newest first.
 
-use std::sync::Arc;
-
-use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use super::frame::{Frame, failure, text};
+use super::frame::text;
 use super::words::{account_path, encoded, first_upper, when};
-use crate::admin::site::Site;
-use crate::admin::visit::Fields;
-use crate::admin::visitors::Visitor;
+use crate::admin::visit::Visit;
 use crate::store::{Actor, TrailEntry};
 
 /// The entries of a page.
 const SIZE: u32 = 50;
 
-pub(super) async fn show(
-    State(site): State<Arc<Site>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let fields = Fields::of_query(query.as_deref());
-    let account = Some(fields.one("account")).filter(|account| !account.is_empty());
-    let before = fields.one("before").parse().ok();
-    let trail = match site.installation(&visitor).store.latest(account, before, SIZE).await {
-        Ok(trail) => trail,
-        Err(error) => return failure(&visitor, &error.into()),
-    };
-    let content = page(&trail, account, before.is_some());
-    let said = site.said(&visitor, query.as_deref()).await;
-    let frame = Frame { title: "Activity", visitor: &visitor, part: "/activity", said, reload: None };
-    frame.around(&content)
+pub(super) async fn show(visit: Visit) -> Result<Response, Response> {
+    let account = Some(visit.query.one("account")).filter(|account| !account.is_empty());
+    let before = visit.query.one("before").parse().ok();
+    let trail = visit.installation().store.latest(account, before, SIZE).await;
+    let trail = trail.map_err(|error| visit.failure(&error.into()))?;
+    Ok(visit.page("/activity", "Activity", &page(&trail, account, before.is_some())).await)
 }
 
 fn page(trail: &[TrailEntry], account: Option<&str>, is_later_page: bool) -> Markup {

@@ -1,10 +1,8 @@
 //! Adds many accounts from a table, as `accounts add --csv` does: the table is judged as a whole, and a mistake in its
 //! last line makes no account.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use maud::{Markup, html};
 use tokio::task::spawn_blocking;
@@ -12,14 +10,12 @@ use tokio::time::Instant;
 
 use super::consents;
 use super::frame::{Frame, text, token};
-use super::remedies::{cures, sentence};
-use super::words::{account_path, count, lead};
+use super::remedies::{sentence, sentences};
+use super::words::{account_path, count};
 use crate::admin::said::Said;
-use crate::admin::site::Site;
-use crate::admin::visit::{Fields, Posted};
-use crate::admin::visitors::Visitor;
+use crate::admin::visit::{Fields, Posted, Visit};
 use crate::control::enrol::{Enrolled, Fault, Made, judge, make_all, read};
-use crate::control::{Installation, TableError, audit};
+use crate::control::{Installation, TableError};
 use crate::secret::Secret;
 use crate::surface::accounts::waits;
 use crate::surface::cures::causes;
@@ -40,15 +36,10 @@ const TIME_WITH_LINKS: Duration = Duration::from_secs(60);
 const ONE: [&str; 3] = ["account", "provider", "owner"];
 
 /// The forms; that of one account as its last try left it.
-pub(super) async fn show(
-    State(site): State<Arc<Site>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let mut fields = Fields::of_query(query.as_deref());
+pub(super) async fn show(mut visit: Visit) -> Response {
     // A link may fill that form in, and nothing else of the page.
-    fields.0.retain(|(name, _)| ONE.contains(&name.as_str()));
-    page(&site, &visitor, &fields, &[], None)
+    visit.query.0.retain(|(name, _)| ONE.contains(&name.as_str()));
+    page(&visit, &visit.query, &[], None)
 }
 
 /// The address of the forms, with what was typed for one account.
@@ -58,21 +49,18 @@ pub(super) fn path_with(fields: &Fields) -> String {
     format!("/add?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(typed).finish())
 }
 
-pub(super) async fn add(State(site): State<Arc<Site>>, posted: Posted) -> Response {
+pub(super) async fn add(Posted { visit, fields }: Posted) -> Response {
     let begun = Instant::now();
-    let installation = site.installation(&posted.visitor);
-    let Posted { visitor, fields } = posted;
-    match made(&installation, &fields, begun + TIME).await {
+    match made(&visit.installation(), &fields, begun + TIME).await {
         Ok(Made { accounts, failure }) => {
             let failure = failure.map(|error| {
-                let cures = cures(&error).iter().map(|cure| sentence(cure)).collect::<Vec<_>>();
-                format!("{} {}", sentence(&causes(&error)), cures.join(" ")).trim_end().to_owned()
+                let cures = sentences(&error).join(" ");
+                format!("{} {cures}", sentence(&causes(&error))).trim_end().to_owned()
             });
-            let accounts = with_links(&site, &visitor, accounts, begun + TIME_WITH_LINKS).await;
-            let added = Added { accounts, failure };
-            lead(&site, &visitor, "/", Said::Added(Box::new(added))).await
+            let accounts = with_links(&visit, accounts, begun + TIME_WITH_LINKS).await;
+            visit.lead("/", Said::Added(Box::new(Added { accounts, failure }))).await
         }
-        Err(faults) => page(&site, &visitor, &fields, &faults, None),
+        Err(faults) => page(&visit, &fields, &faults, None),
     }
 }
 
@@ -96,13 +84,8 @@ fn table(fields: &Fields) -> &str {
 }
 
 /// The forms, with what is wrong in the last one that was sent.
-pub(super) fn page(
-    site: &Site,
-    visitor: &Visitor,
-    fields: &Fields,
-    faults: &[Fault],
-    said: Option<Said>,
-) -> Response {
+pub(super) fn page(visit: &Visit, fields: &Fields, faults: &[Fault], said: Option<Said>) -> Response {
+    let Visit { site, visitor, .. } = visit;
     let is_new = table(fields).is_empty();
     let content = html! {
             p.crumb { a href="/" { "Accounts" } }
@@ -125,14 +108,8 @@ pub(super) fn page(
             }
             }
         };
-    let frame = Frame {
-        title: "Add accounts",
-        visitor,
-        part: "/add",
-        said: said.map(|said| said.shown()),
-        reload: None,
-    };
-    frame.around(&content)
+    let said = said.map(|said| said.shown());
+    Frame { part: "/add", said, ..Frame::of(visitor, "Add accounts") }.around(&content)
 }
 
 fn refused(faults: &[Fault]) -> Markup {
@@ -141,7 +118,7 @@ fn refused(faults: &[Fault]) -> Markup {
             p { span.mark aria-hidden="true" { "!" } " No account was made. " (count(faults.len() as u64, "mistake")) " in the table:" }
             ul {
                 @for Fault { line, error } in faults.iter().take(50) {
-                    li { strong { "Line " (line) ": " } (sentence(&causes(error))) @for cure in cures(error) { " " (sentence(&cure)) } }
+                    li { strong { "Line " (line) ": " } (sentence(&causes(error))) @for cure in sentences(error) { " " (cure) } }
                 }
             }
         }
@@ -149,18 +126,12 @@ fn refused(faults: &[Fault]) -> Markup {
 }
 
 /// The accounts, each with the sign-in link of an owner who has still to consent.
-async fn with_links(
-    site: &Site,
-    visitor: &Visitor,
-    made: Vec<Enrolled>,
-    until: Instant,
-) -> Vec<(Enrolled, Option<Secret>)> {
-    let by = audit::on_the_page(&visitor.opened_by, &visitor.session);
+async fn with_links(visit: &Visit, made: Vec<Enrolled>, until: Instant) -> Vec<(Enrolled, Option<Secret>)> {
     let has_links = made.len() <= MOST_LINKS;
     let mut accounts = Vec::new();
     for enrolled in made {
-        let link = match has_links && waits(&enrolled) && Instant::now() < until {
-            true => site.running.sign_in_link(&enrolled.account, by.clone()).await.ok().flatten(),
+        let link = match has_links && Instant::now() < until {
+            true => visit.site.link_for(&enrolled, visit.actor()).await,
             false => None,
         };
         accounts.push((enrolled, link));

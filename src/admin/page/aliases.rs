@@ -1,16 +1,12 @@
 //! The other login names of an account: a list, a form for a new one, and their removal.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::Path;
 use axum::response::Response;
 use maud::{Markup, html};
 
 use super::frame::{text, token};
 use super::remedies;
-use super::words::{account_path, encoded, lead};
-use crate::admin::said::Said;
-use crate::admin::site::Site;
+use super::words::{account_path, encoded};
 use crate::admin::visit::{Fields, Posted};
 use crate::admin::visitors::Visitor;
 use crate::control::accounts;
@@ -49,44 +45,34 @@ pub(super) fn section(visitor: &Visitor, account: &Account, typed: &Fields) -> M
     }
 }
 
-pub(super) async fn add(State(site): State<Arc<Site>>, Path(name): Path<String>, posted: Posted) -> Response {
-    let alias = posted.fields.one("alias").trim();
-    let is_allowed = !posted.fields.one("foreign").is_empty();
-    match accounts::alias(&site.installation(&posted.visitor), &name, alias, is_allowed).await {
-        Ok((account, is_new)) => {
-            let (alias, path) = (text(alias), account_path(&account.name));
-            let name = text(&account.name);
-            let said = match is_new {
-                true => {
-                    format!("“{alias}” is a login name of {name} from now on, with the same app passwords.")
-                }
-                false => format!("“{alias}” was a login name of {name} already."),
-            };
-            lead(&site, &posted.visitor, &path, Said::done(said)).await
+pub(super) async fn add(Path(name): Path<String>, Posted { visit, fields }: Posted) -> Response {
+    let alias = fields.one("alias").trim();
+    let is_allowed = !fields.one("foreign").is_empty();
+    let added = accounts::alias(&visit.installation(), &name, alias, is_allowed).await;
+    let path = match &added {
+        Ok((account, _)) => account_path(&account.name),
+        // The form keeps what was typed.
+        Err(_) => format!("{}?alias={}", account_path(&name), encoded(alias)),
+    };
+    let said = remedies::outcome(added.map(|(account, is_new)| {
+        let (alias, name) = (text(alias), text(&account.name));
+        match is_new {
+            true => format!("“{alias}” is a login name of {name} from now on, with the same app passwords."),
+            false => format!("“{alias}” was a login name of {name} already."),
         }
-        Err(error) => {
-            // The form keeps what was typed.
-            let path = format!("{}?alias={}", account_path(&name), encoded(alias));
-            lead(&site, &posted.visitor, &path, remedies::failed(&error)).await
-        }
-    }
+    }));
+    visit.lead(&path, said).await
 }
 
-pub(super) async fn remove(
-    State(site): State<Arc<Site>>,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-    posted: Posted,
-) -> Response {
-    let asked = Fields::of_query(query.as_deref());
-    let alias = asked.one("alias");
-    let said = match accounts::unalias(&site.installation(&posted.visitor), &name, alias).await {
-        Ok(account) => Said::done(format!(
+pub(super) async fn remove(Path(name): Path<String>, Posted { visit, .. }: Posted) -> Response {
+    let alias = visit.query.one("alias");
+    let removed = accounts::unalias(&visit.installation(), &name, alias).await;
+    let said = remedies::outcome(removed.map(|account| {
+        format!(
             "“{}” is no login name of {} any more. A mail program that is set up with it is refused at its next login.",
             text(alias),
             text(&account.name)
-        )),
-        Err(error) => remedies::failed(&error),
-    };
-    lead(&site, &posted.visitor, &account_path(&name), said).await
+        )
+    }));
+    visit.lead(&account_path(&name), said).await
 }

@@ -4,18 +4,17 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use tracing::warn;
 
 use super::confirm::crumb;
-use super::frame::{Frame, nothing_there, text};
-use super::remedies::{cures, sentence, wants_consent};
-use super::words::{account_path, button, doors, first_upper, lead};
+use super::frame::{Frame, text};
+use super::remedies::{sentence, sentences, wants_consent};
+use super::words::{account_path, button, doors, first_upper};
 use crate::admin::said::Said;
-use crate::admin::site::Site;
-use crate::admin::visit::Posted;
+use crate::admin::visit::{Posted, Visit};
 use crate::admin::visitors::Visitor;
 use crate::control::Installation;
 use crate::control::check::{CheckEvent, CheckStep, Outcome, check_open};
@@ -66,9 +65,7 @@ impl Step {
     fn of(step: &CheckStep) -> Self {
         let (is_ok, detail, cures) = match &step.found {
             Ok(found) => (true, sentence(&found.to_string()), Vec::new()),
-            Err(error) => {
-                (false, sentence(&causes(error)), cures(error).iter().map(|cure| sentence(cure)).collect())
-            }
+            Err(error) => (false, sentence(&causes(error)), sentences(error)),
         };
         Self {
             is_ok,
@@ -99,10 +96,7 @@ impl Check {
         };
         let end = match check_open(installation, Some(&self.account), None, &mut hear).await {
             Ok(outcome) => End::Outcome(outcome),
-            Err(error) => End::Failed {
-                cause: sentence(&causes(&error)),
-                cures: cures(&error).iter().map(|cure| sentence(cure)).collect(),
-            },
+            Err(error) => End::Failed { cause: sentence(&causes(&error)), cures: sentences(&error) },
         };
         self.progress().end = Some(end);
     }
@@ -135,20 +129,14 @@ impl Checks {
     }
 }
 
-pub(super) async fn begin(
-    State(site): State<Arc<Site>>,
-    Path(name): Path<String>,
-    posted: Posted,
-) -> Response {
-    let Some(check) = site.checks.begin(&name) else {
-        let said = Said::failed(
-            format!("{AT_ONCE} checks run already."),
-            vec!["Wait until one of them is done.".to_owned()],
-        );
-        return lead(&site, &posted.visitor, &account_path(&name), said).await;
+pub(super) async fn begin(Path(name): Path<String>, Posted { visit, .. }: Posted) -> Response {
+    let Some(check) = visit.site.checks.begin(&name) else {
+        let cures = vec!["Wait until one of them is done.".to_owned()];
+        let said = Said::failed(format!("{AT_ONCE} checks run already."), cures);
+        return visit.lead(&account_path(&name), said).await;
     };
     let path = format!("/checks/{}", check.id);
-    let installation = site.installation(&posted.visitor);
+    let installation = visit.installation();
     let checking = tokio::spawn({
         let check = check.clone();
         async move { check.run(&installation).await }
@@ -163,22 +151,17 @@ pub(super) async fn begin(
     Redirect::to(&path).into_response()
 }
 
-pub(super) async fn show(
-    State(site): State<Arc<Site>>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-) -> Response {
-    let Some(check) = site.checks.find(&id) else {
-        return nothing_there(
-            &visitor,
+pub(super) async fn show(Path(id): Path<String>, visit: Visit) -> Response {
+    let Some(check) = visit.site.checks.find(&id) else {
+        return visit.nothing_there(
             "This check is over, and no longer kept. Begin another one on the page of its account.",
         );
     };
     let progress = check.progress();
-    let (content, is_running) = (page(&visitor, &check.account, &progress), progress.end.is_none());
+    let content = page(&visit.visitor, &check.account, &progress);
     let title = format!("Check of {}", text(&check.account));
-    let reload = is_running.then_some(2);
-    Frame { title: &title, visitor: &visitor, part: "/", said: None, reload }.around(&content)
+    let reload = progress.end.is_none().then_some(2);
+    Frame { reload, ..Frame::of(&visit.visitor, &title) }.around(&content)
 }
 
 fn page(visitor: &Visitor, account: &str, progress: &Progress) -> Markup {

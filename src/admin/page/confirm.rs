@@ -9,7 +9,6 @@ use crate::admin::visitors::Visitor;
 
 /// A question before an act.
 pub(super) struct Question<'a> {
-    pub(super) visitor: &'a Visitor,
     pub(super) account: &'a str,
     /// The last part of the act's address.
     pub(super) act: &'a str,
@@ -27,7 +26,7 @@ pub(super) fn crumb(account: &str) -> Markup {
 }
 
 impl Question<'_> {
-    pub(super) fn page(&self) -> Response {
+    pub(super) fn page(&self, visitor: &Visitor) -> Response {
         let path = account_path(self.account);
         let content = html! {
             (crumb(self.account))
@@ -35,14 +34,13 @@ impl Question<'_> {
                 h1 { (self.title) "?" }
                 ul { @for loss in self.losses { li { (loss) } } }
                 form.actions method="post" action={ (path) "/" (self.act) } {
-                    (token(self.visitor))
+                    (token(visitor))
                     @if let Some((name, value)) = self.field { input type="hidden" name=(name) value=(value); }
                     a.button href=(path) { "Leave it as it is" }
                     button.danger type="submit" { (self.button) }
                 }
             }
         };
-        let frame = Frame { title: self.title, visitor: self.visitor, part: "/", said: None, reload: None };
-        frame.around(&content)
+        Frame::of(visitor, self.title).around(&content)
     }
 }

@@ -1,9 +1,7 @@
 //! Authorising from the page: an existing account again, or a new one; and the sign-in link, which a person opens on
 //! another machine.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -11,36 +9,31 @@ use maud::{Markup, html};
 use super::add;
 use super::frame::{text, token};
 use super::remedies;
-use super::words::{account_path, lead};
+use super::words::account_path;
 use crate::admin::consent::lead_in;
 use crate::admin::guard;
 use crate::admin::said::Said;
-use crate::admin::site::Site;
 use crate::admin::visit::{Fields, Posted};
 use crate::admin::visitors::Visitor;
 use crate::config::Config;
-use crate::control::audit;
 use crate::control::consents::Asked;
 use crate::control::serving::NoConsent;
 use crate::secret::Secret;
 
 /// Begins the consent that mends an account.
 pub(super) async fn again(
-    State(site): State<Arc<Site>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     uri: Uri,
-    posted: Posted,
+    Posted { visit, .. }: Posted,
 ) -> Response {
     let path = account_path(&name);
-    let by = audit::on_the_page(&posted.visitor.opened_by, &posted.visitor.session);
-    let browser = guard::browser(&site, &headers, &uri);
-    let begun = site.running.begin_again(&name, by, browser, Secret::new(path.clone())).await;
-    let said = match begun {
-        Ok(begun) => return lead_in(&begun),
-        Err(why) => not_begun(why),
-    };
-    lead(&site, &posted.visitor, &path, said).await
+    let browser = guard::browser(&visit.site, &headers, &uri);
+    let running = &visit.site.running;
+    match running.begin_again(&name, visit.actor(), browser, Secret::new(path.clone())).await {
+        Ok(begun) => lead_in(&begun),
+        Err(why) => visit.lead(&path, not_begun(why)).await,
+    }
 }
 
 /// The message if the consent of an account cannot begin.
@@ -56,22 +49,16 @@ fn not_begun(why: NoConsent) -> Said {
 }
 
 /// Begins the consent of a new account.
-pub(super) async fn new(
-    State(site): State<Arc<Site>>,
-    headers: HeaderMap,
-    uri: Uri,
-    posted: Posted,
-) -> Response {
-    let Posted { visitor, fields } = posted;
+pub(super) async fn new(headers: HeaderMap, uri: Uri, Posted { visit, fields }: Posted) -> Response {
     let some = |name: &str| Some(fields.one(name).trim().to_owned()).filter(|text| !text.is_empty());
     let account = fields.one("account").trim().to_owned();
     // The account is there only once the consent is stored: until then another try begins at the form.
     let back = Some(Secret::new(add::path_with(&fields)));
     let asked = Asked { account, provider: some("provider"), owner: some("owner"), back, ..Asked::default() };
-    let by = audit::on_the_page(&visitor.opened_by, &visitor.session);
-    match site.running.begin_consent(by, asked, guard::browser(&site, &headers, &uri)).await {
+    let browser = guard::browser(&visit.site, &headers, &uri);
+    match visit.site.running.begin_consent(visit.actor(), asked, browser).await {
         Ok(begun) => lead_in(&begun),
-        Err(error) => add::page(&site, &visitor, &fields, &[], Some(remedies::failed(&error))),
+        Err(error) => add::page(&visit, &fields, &[], Some(remedies::failed(&error))),
     }
 }
 
@@ -98,16 +85,11 @@ pub(super) fn form(visitor: &Visitor, config: &Config, fields: &Fields) -> Marku
 }
 
 /// Shows the account's sign-in link once.
-pub(super) async fn link(
-    State(site): State<Arc<Site>>,
-    Path(name): Path<String>,
-    posted: Posted,
-) -> Response {
-    let by = audit::on_the_page(&posted.visitor.opened_by, &posted.visitor.session);
-    let said = match site.running.sign_in_link(&name, by).await {
+pub(super) async fn link(Path(name): Path<String>, Posted { visit, .. }: Posted) -> Response {
+    let said = match visit.site.running.sign_in_link(&name, visit.actor()).await {
         Ok(Some(link)) => Said::Link { account: name.clone(), link },
         Ok(None) => Said::failed("There is no sign-in link for this account.", Vec::new()),
         Err(why) => not_begun(why),
     };
-    lead(&site, &posted.visitor, &account_path(&name), said).await
+    visit.lead(&account_path(&name), said).await
 }

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::remedies;
 use crate::admin::once::ONCE;
-use crate::admin::visit::FORM_TOKEN;
+use crate::admin::visit::{FORM_TOKEN, Visit};
 use crate::admin::visitors::{NotKnown, Visitor};
 use crate::control::Error;
 use crate::secret::random_text;
@@ -29,7 +29,12 @@ pub(super) struct Frame<'a> {
     pub(super) reload: Option<u32>,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// A page about accounts, without a message.
+    pub(super) fn of(visitor: &'a Visitor, title: &'a str) -> Self {
+        Self { title, visitor, part: "/", said: None, reload: None }
+    }
+
     /// The whole page.
     pub(super) fn around(&self, content: &Markup) -> Response {
         let body = html! {
@@ -60,24 +65,32 @@ impl Frame<'_> {
     }
 }
 
-/// The page for an error.
-pub(super) fn failure(visitor: &Visitor, error: &Error) -> Response {
-    let said = Some(remedies::failed(error).shown());
-    let content = html! { p { a.button href="/" { "To the accounts" } } };
-    let status = match error {
-        Error::NoAccount { .. } | Error::OnlyItsDomain { .. } => StatusCode::NOT_FOUND,
-        // Not 200: a device that asks for a profile would take the page for one.
-        _ => StatusCode::CONFLICT,
-    };
-    let frame = Frame { title: "Not possible", visitor, part: "", said, reload: None };
-    (status, frame.around(&html! { h1 { "Not possible" } (content) })).into_response()
-}
+impl Visit {
+    /// A page of the `part`, with the message of the visitor's last act.
+    pub(super) async fn page(&self, part: &str, title: &str, content: &Markup) -> Response {
+        let said = self.site.said(&self.visitor, &self.query).await;
+        Frame { part, said, ..Frame::of(&self.visitor, title) }.around(content)
+    }
 
-/// The page for an address that does not exist, inside a session.
-pub(super) fn nothing_there(visitor: &Visitor, text: &str) -> Response {
-    let content = html! { h1 { "Not found" } p { (text) } p { a.button href="/" { "To the accounts" } } };
-    let frame = Frame { title: "Not found", visitor, part: "", said: None, reload: None };
-    (StatusCode::NOT_FOUND, frame.around(&content)).into_response()
+    /// The page for an error.
+    pub(super) fn failure(&self, error: &Error) -> Response {
+        let content = html! { h1 { "Not possible" } p { a.button href="/" { "To the accounts" } } };
+        let status = match error {
+            Error::NoAccount { .. } | Error::OnlyItsDomain { .. } => StatusCode::NOT_FOUND,
+            // Not 200: a device that asks for a profile would take the page for one.
+            _ => StatusCode::CONFLICT,
+        };
+        let said = Some(remedies::failed(error).shown());
+        let frame = Frame { part: "", said, ..Frame::of(&self.visitor, "Not possible") };
+        (status, frame.around(&content)).into_response()
+    }
+
+    /// The page for an address that does not exist, inside a session.
+    pub(super) fn nothing_there(&self, text: &str) -> Response {
+        let content = html! { h1 { "Not found" } p { (text) } p { a.button href="/" { "To the accounts" } } };
+        let frame = Frame { part: "", ..Frame::of(&self.visitor, "Not found") };
+        (StatusCode::NOT_FOUND, frame.around(&content)).into_response()
+    }
 }
 
 /// The hidden fields of each form.

@@ -3,19 +3,16 @@
 //! The form shows all limits and sends all of them, so an emptied field removes its limit. The answer names the limits
 //! before and after. A mistake shows the form again, with what was typed.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
-use super::frame::{Frame, failure, text, token};
-use super::words::{account_path, doors, lead};
+use super::frame::{Frame, text, token};
+use super::words::{account_path, doors};
 use super::{confirm, remedies};
 use crate::admin::said::Said;
-use crate::admin::site::Site;
-use crate::admin::visit::{Fields, Posted};
+use crate::admin::visit::{Fields, Posted, Visit};
 use crate::admin::visitors::Visitor;
 use crate::config::Door;
 use crate::control::limits::{Limiting, clauses};
@@ -79,16 +76,10 @@ impl Typed {
 }
 
 /// The form of the limits of one password.
-pub(super) async fn show(
-    State(site): State<Arc<Site>>,
-    visitor: Visitor,
-    Path(account): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let fields = Fields::of_query(query.as_deref());
-    match found(&site.installation(&visitor), &account, fields.one("name")).await {
-        Ok(found) => page(&visitor, &found, None),
-        Err(error) => failure(&visitor, &error),
+pub(super) async fn show(Path(account): Path<String>, visit: Visit) -> Response {
+    match found(&visit.installation(), &account, visit.query.one("name")).await {
+        Ok(found) => page(&visit.visitor, &found, None),
+        Err(error) => visit.failure(&error),
     }
 }
 
@@ -125,43 +116,33 @@ fn page(visitor: &Visitor, found: &Found, said: Option<&Said>) -> Response {
         }
     };
     let status = if said.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let frame = Frame { title: "Limits", visitor, part: "/", said: said.map(Said::shown), reload: None };
+    let frame = Frame { said: said.map(Said::shown), ..Frame::of(visitor, "Limits") };
     (status, frame.around(&content)).into_response()
 }
 
-pub(super) async fn change(
-    State(site): State<Arc<Site>>,
-    Path(account): Path<String>,
-    posted: Posted,
-) -> Response {
-    let installation = site.installation(&posted.visitor);
-    let (name, typed) = (posted.fields.one("name"), Typed::sent(&posted.fields));
-    let path = account_path(&account);
+pub(super) async fn change(Path(account): Path<String>, Posted { visit, fields }: Posted) -> Response {
+    let (name, typed) = (fields.one("name"), Typed::sent(&fields));
     let limited = match typed.limiting().judge() {
-        Ok(change) => passwords::limit(&installation, &account, name, change).await,
+        Ok(change) => passwords::limit(&visit.installation(), &account, name, change).await,
         Err(error) => {
             let found = Found { account, name: name.to_owned(), typed };
-            return page(&posted.visitor, &found, Some(&remedies::failed(&error)));
+            return page(&visit.visitor, &found, Some(&remedies::failed(&error)));
         }
     };
-    let said = match limited {
-        Ok(limited) => changed(name, &limited),
-        Err(error) => remedies::failed(&error),
-    };
-    lead(&site, &posted.visitor, &path, said).await
+    let said = remedies::outcome(limited.map(|limited| changed(name, &limited)));
+    visit.lead(&account_path(&account), said).await
 }
 
-fn changed(name: &str, limited: &Limited) -> Said {
-    let Limited { account, before, now } = limited;
-    let (name, account) = (text(name), text(&account.name));
-    Said::done(match before == now {
-        true => format!("The limits of the password called “{name}” stay as they are: {}.", said(now)),
+fn changed(name: &str, Limited { account, before, now }: &Limited) -> String {
+    let (name, limits) = (text(name), said(now));
+    match before == now {
+        true => format!("The limits of the password called “{name}” stay as they are: {limits}."),
         false => format!(
-            "The password called “{name}” opens {account} from now on: {}. Before: {}.",
-            said(now),
+            "The password called “{name}” opens {} from now on: {limits}. Before: {}.",
+            text(&account.name),
             said(before)
         ),
-    })
+    }
 }
 
 fn said(limits: &Limits) -> String {

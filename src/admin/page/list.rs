@@ -1,19 +1,14 @@
 //! The list of accounts, with search, filters and pages. Accounts that need a person come first, with their number and
 //! their cures.
 
-use std::sync::Arc;
-
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
 use time::{Date, OffsetDateTime};
 
 use super::endings::notice;
-use super::frame::{Frame, failure, no_session, not_known, text};
+use super::frame::text;
 use super::words::{account_path, count, doors, encoded, kind_title, of_keys, state, trouble, when};
-use crate::admin::site::Site;
-use crate::admin::visit::{self, Fields};
+use crate::admin::visit::{Fields, Visit};
 use crate::admin::visitors::Visitor;
 use crate::control::grants::Overview;
 use crate::control::overviews::{Ending, Kind, Listing, Standing, Urgency, Wanted, endings, search};
@@ -22,30 +17,16 @@ use crate::control::{Error, Installation};
 /// The accounts of a page.
 const SIZE: usize = 50;
 
-pub(super) async fn show(
-    State(site): State<Arc<Site>>,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let visitor = match visit::find(&site, &headers).await {
-        Ok(Some(visitor)) => visitor,
-        Ok(None) => return no_session(StatusCode::OK),
-        Err(why) => return not_known(&why),
-    };
-    let mut asked = Asked::read(&Fields::of_query(query.as_deref()));
-    let installation = site.installation(&visitor);
-    let listing = match found(&installation, &mut asked).await {
-        Ok(listing) => listing,
-        Err(error) => return failure(&visitor, &error),
-    };
+pub(super) async fn show(visit: Visit) -> Result<Response, Response> {
+    let mut asked = Asked::read(&visit.query);
+    let installation = visit.installation();
+    let listing = found(&installation, &mut asked).await.map_err(|error| visit.failure(&error))?;
     let title = match listing.wrong {
         0 => "Accounts".to_owned(),
         number => format!("({number}) Accounts"),
     };
-    let said = site.said(&visitor, query.as_deref()).await;
-    let frame = Frame { title: &title, visitor: &visitor, part: "/", said, reload: None };
     let ending = endings(&installation).await;
-    frame.around(&page(&visitor, &asked, &listing, &ending))
+    Ok(visit.page("/", &title, &page(&visit.visitor, &asked, &listing, &ending)).await)
 }
 
 /// What is asked for; the last page where the address names one behind it, as after a removal.
@@ -136,7 +117,6 @@ fn chips(asked: &Asked, listing: &Listing) -> Markup {
                 }
                 @match listing.number_of(Standing::NoPassword) {
                     0 => {}
-                    1 => (chip(Standing::NoPassword.word(), "bad", "1 that no app password opens")),
                     number => (chip(Standing::NoPassword.word(), "bad", &format!("{number} that no app password opens"))),
                 }
                 @match listing.number_of(Standing::RefusedAfterLogin) {

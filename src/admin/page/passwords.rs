@@ -1,20 +1,17 @@
 //! The app passwords of an account: a table with limits, a form for a new one, and their revocation.
 
-use std::sync::Arc;
-
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use time::OffsetDateTime;
 
-use super::frame::{Frame, failure, text, token};
+use super::frame::{Frame, text, token};
 use super::limits::Typed;
-use super::words::{NEW_PASSWORD, account_path, encoded, lead, when};
+use super::words::{NEW_PASSWORD, account_path, encoded, when};
 use super::{confirm, remedies};
 use crate::admin::said::Said;
-use crate::admin::site::Site;
-use crate::admin::visit::{Fields, Posted};
+use crate::admin::visit::{Fields, Posted, Visit};
 use crate::admin::visitors::Visitor;
 use crate::control::limits::clauses;
 use crate::control::{Error, Installation, passwords};
@@ -83,20 +80,15 @@ fn form(visitor: &Visitor, account: &str, fields: &Fields) -> Markup {
     }
 }
 
-pub(super) async fn create(
-    State(site): State<Arc<Site>>,
-    Path(account): Path<String>,
-    posted: Posted,
-) -> Response {
-    let installation = site.installation(&posted.visitor);
-    let name = posted.fields.one("name").trim().to_owned();
-    match make(&installation, &account, &name, &posted.fields).await {
+pub(super) async fn create(Path(account): Path<String>, Posted { visit, fields }: Posted) -> Response {
+    let name = fields.one("name").trim().to_owned();
+    match make(&visit.installation(), &account, &name, &fields).await {
         Ok((account, password)) => {
             let path = account_path(&account);
-            lead(&site, &posted.visitor, &path, Said::Password { account, name, password }).await
+            visit.lead(&path, Said::Password { account, name, password }).await
         }
-        Err(error @ Error::NoAccount { .. }) => failure(&posted.visitor, &error),
-        Err(error) => again(&posted.visitor, &account, &posted.fields, &error),
+        Err(error @ Error::NoAccount { .. }) => visit.failure(&error),
+        Err(error) => again(&visit.visitor, &account, &fields, &error),
     }
 }
 
@@ -107,9 +99,8 @@ fn again(visitor: &Visitor, account: &str, fields: &Fields, error: &Error) -> Re
         div.head { h1 { "New app password" } }
         section.card { (form(visitor, account, fields)) }
     };
-    let said = remedies::failed(error);
-    let frame =
-        Frame { title: "New app password", visitor, part: "/", said: Some(said.shown()), reload: None };
+    let said = Some(remedies::failed(error).shown());
+    let frame = Frame { said, ..Frame::of(visitor, "New app password") };
     (StatusCode::UNPROCESSABLE_ENTITY, frame.around(&content)).into_response()
 }
 
@@ -127,15 +118,9 @@ async fn make(
 }
 
 /// Asks before a password is revoked.
-pub(super) async fn confirm_revocation(
-    visitor: Visitor,
-    Path(account): Path<String>,
-    axum::extract::RawQuery(query): axum::extract::RawQuery,
-) -> Response {
-    let fields = Fields::of_query(query.as_deref());
-    let name = fields.one("name");
+pub(super) async fn confirm_revocation(Path(account): Path<String>, visit: Visit) -> Response {
+    let name = visit.query.one("name");
     confirm::Question {
-        visitor: &visitor,
         account: &account,
         act: "revoke-password",
         title: "Revoke an app password",
@@ -148,23 +133,14 @@ pub(super) async fn confirm_revocation(
         button: "Revoke the password",
         field: Some(("name", name)),
     }
-    .page()
+    .page(&visit.visitor)
 }
 
-pub(super) async fn revoke(
-    State(site): State<Arc<Site>>,
-    Path(account): Path<String>,
-    posted: Posted,
-) -> Response {
-    let installation = site.installation(&posted.visitor);
-    let name = posted.fields.one("name");
-    let said = match passwords::revoke(&installation, &account, name).await {
-        Ok(account) => Said::done(format!(
-            "The password called “{}” no longer opens {}.",
-            text(name),
-            text(&account.name)
-        )),
-        Err(error) => remedies::failed(&error),
-    };
-    lead(&site, &posted.visitor, &account_path(&account), said).await
+pub(super) async fn revoke(Path(account): Path<String>, Posted { visit, fields }: Posted) -> Response {
+    let name = fields.one("name");
+    let revoked = passwords::revoke(&visit.installation(), &account, name).await;
+    let said = remedies::outcome(revoked.map(|account| {
+        format!("The password called “{}” no longer opens {}.", text(name), text(&account.name))
+    }));
+    visit.lead(&account_path(&account), said).await
 }

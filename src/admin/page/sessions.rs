@@ -1,97 +1,34 @@
 //! The live sessions of mail programs on all instances, and the button that ends one.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use maud::{Markup, html};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::time::timeout;
-use tracing::warn;
 
-use super::frame::{Frame, text, token};
-use super::words::{account_path, count, doors, lead, when};
+use super::frame::{text, token};
+use super::words::{account_path, count, doors, when};
+use crate::admin::SessionRow;
 use crate::admin::said::Said;
-use crate::admin::site::Site;
-use crate::admin::talk::By;
-use crate::admin::visit::Posted;
+use crate::admin::sessions::{end, live};
+use crate::admin::visit::{Posted, Visit};
 use crate::admin::visitors::Visitor;
-use crate::admin::{Reply, Request, SessionRow, ask};
 use crate::config::Door;
-use crate::control::audit;
-use crate::control::sessions::{Asked, Heard};
-use crate::store::Actor;
+use crate::control::sessions::Heard;
 
 /// The most rows; a person who looks for one account among more searches for it.
 const MOST: usize = 500;
-/// Another process of this installation answers at once; one that hangs must not hold the page up.
-const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The sessions of every process of this installation.
-pub(in crate::admin) struct Live {
-    /// The newest first.
-    pub(in crate::admin) rows: Vec<SessionRow>,
-    /// The instances that did not answer, whose sessions are missing.
-    pub(in crate::admin) silent: Vec<String>,
-}
-
-/// The sessions of every instance on the store.
-pub(in crate::admin) async fn live(site: &Site) -> Live {
-    let mut silent = Vec::new();
-    let mut rows = match site.running.is_shared() {
-        true => {
-            let own = site.running.sessions();
-            let mut rows: Vec<_> = own.iter().map(|session| SessionRow::of(session)).collect();
-            match site.running.ask_others(&Asked::List).await {
-                Ok(heard) => {
-                    rows.extend(heard.sessions);
-                    silent = heard.silent;
-                    silent.iter().for_each(|silent| warn!("{silent} has not listed its sessions"));
-                }
-                Err(error) => silent.push(format!("every other one ({error})")),
-            }
-            rows
-        }
-        false => of_this_machine(site).await,
-    };
-    rows.sort_by(|one, other| other.since.cmp(&one.since));
-    Live { rows, silent }
-}
-
-/// The sessions of all processes on this machine: after an upgrade the old process keeps its own.
-async fn of_this_machine(site: &Site) -> Vec<SessionRow> {
-    let asked = ask::all_running(site.running.state_directory(), &Request::Sessions);
-    match timeout(PATIENCE, asked).await {
-        Ok(Ok(answers)) => {
-            let rows = answers.replies.into_iter().filter_map(|reply| match reply {
-                Reply::Session(session) => Some(session),
-                _ => None,
-            });
-            rows.collect()
-        }
-        _ => site.running.sessions().iter().map(|session| SessionRow::of(session)).collect(),
-    }
-}
-
-pub(super) async fn show(
-    State(site): State<Arc<Site>>,
-    visitor: Visitor,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let Live { rows: live, silent } = live(&site).await;
+pub(super) async fn show(visit: Visit) -> Response {
+    let Heard { sessions: live, silent, .. } = live(&visit.site).await;
     let content = html! {
         div.head { h1 { "Live sessions" } }
         section.card id="sessions" data-live="10" {
             p.muted { (count(live.len() as u64, "session")) @if live.len() > MOST { ", of which the newest " (MOST) " are shown" } "." }
             @for silent in &silent { p.muted { "Without those of " (text(silent)) ", which did not answer." } }
-            (table(&visitor, &live, None, OffsetDateTime::now_utc()))
+            (table(&visit.visitor, &live, None, OffsetDateTime::now_utc()))
         }
     };
-    let said = site.said(&visitor, query.as_deref()).await;
-    let frame = Frame { title: "Live sessions", visitor: &visitor, part: "/sessions", said, reload: None };
-    frame.around(&content)
+    visit.page("/sessions", "Live sessions", &content).await
 }
 
 /// A table of sessions; those of one `account` without its name.
@@ -150,15 +87,14 @@ fn size(bytes: u64) -> String {
     }
 }
 
-pub(super) async fn close(State(site): State<Arc<Site>>, posted: Posted) -> Response {
-    let (id, account) = (posted.fields.one("id"), posted.fields.one("account"));
-    let by = audit::on_the_page(&posted.visitor.opened_by, &posted.visitor.session);
-    let said = said(&end(&site, id, by).await);
+pub(super) async fn close(Posted { visit, fields }: Posted) -> Response {
+    let (id, account) = (fields.one("id"), fields.one("account"));
+    let said = said(&end(&visit.site, id, visit.actor()).await);
     let path = if account.is_empty() { "/sessions".to_owned() } else { account_path(account) };
-    lead(&site, &posted.visitor, &path, said).await
+    visit.lead(&path, said).await
 }
 
-fn said(Ended { closed, silent }: &Ended) -> Said {
+fn said(Heard { closed, silent, .. }: &Heard) -> Said {
     let done = match closed {
         0 => None,
         1 => Some("The session is told to end, at its next pause.".to_owned()),
@@ -166,7 +102,7 @@ fn said(Ended { closed, silent }: &Ended) -> Said {
     };
     let silent = text(&silent.join(", "));
     match (done, silent.is_empty()) {
-        (Some(done), true) => Said::done(done),
+        (Some(done), true) => Said::Done(done),
         (Some(done), false) => Said::failed(
             format!("{done} No answer came from {silent}, which may still end some."),
             Vec::new(),
@@ -181,47 +117,6 @@ fn said(Ended { closed, silent }: &Ended) -> Said {
     }
 }
 
-/// The outcome of a request to end sessions.
-#[derive(Debug, Default)]
-pub(in crate::admin) struct Ended {
-    /// The number of sessions that are told to end.
-    pub(in crate::admin) closed: usize,
-    /// The instances that gave no answer, and may have such sessions.
-    pub(in crate::admin) silent: Vec<String>,
-}
-
-/// Ends the session with the id `of`, or all sessions of the account with the name `of`.
-pub(in crate::admin) async fn end(site: &Site, of: &str, by: Actor) -> Ended {
-    if site.running.is_shared() {
-        let asked = Asked::to_close(of, by.clone());
-        let (here, heard) = tokio::join!(site.running.close(of, by), site.running.ask_others(&asked));
-        let Heard { closed, silent, .. } = heard.unwrap_or_else(|error| {
-            warn!("other instances were not asked to end sessions: {error}");
-            Heard { silent: vec!["every other instance".to_owned()], ..Heard::default() }
-        });
-        for silent in &silent {
-            warn!("{silent} has not said whether it has ended sessions");
-        }
-        return Ended { closed: here + closed, silent };
-    }
-    match site.running.close(of, by.clone()).await {
-        0 => close_elsewhere(site, of, &by).await,
-        closed => Ended { closed, silent: Vec::new() },
-    }
-}
-
-/// Closes the session in the previous process, which keeps its sessions after an upgrade.
-async fn close_elsewhere(site: &Site, id: &str, by: &Actor) -> Ended {
-    let request = Request::Close { of: id.to_owned(), by: By::of(by) };
-    let asked = timeout(PATIENCE, ask::all_running(site.running.state_directory(), &request));
-    let Ok(Ok(answers)) = asked.await else {
-        return Ended { closed: 0, silent: vec!["the processes of this machine".to_owned()] };
-    };
-    let closed =
-        answers.replies.iter().map(|reply| if let Reply::Closed(count) = reply { *count } else { 0 });
-    Ended { closed: closed.sum(), silent: answers.silent.iter().map(ToString::to_string).collect() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +125,7 @@ mod tests {
     fn a_session_of_an_instance_that_is_silent_is_not_said_to_have_ended() {
         let ended = |closed, silent: &[&str]| {
             let silent = silent.iter().map(|silent| (*silent).to_owned()).collect();
-            said(&Ended { closed, silent }).shown().into_string()
+            said(&Heard { closed, silent, ..Heard::default() }).shown().into_string()
         };
         assert!(ended(0, &[]).contains("ended already"));
         let silent = ended(0, &["mail-2 (process 7)"]);

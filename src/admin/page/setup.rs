@@ -10,33 +10,25 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::confirm::crumb;
-use super::frame::{Frame, failure, nothing_there, notice, text};
+use super::frame::{Frame, notice, text};
 use super::words::{account_path, encoded};
 use crate::admin::site::Site;
-use crate::admin::visitors::Visitor;
-use crate::config::Security;
+use crate::admin::visit::Visit;
 use crate::control::Installation;
+use crate::control::certs::ca_file;
 use crate::control::setup::{Sheet, autoconfig, mobileconfig, outlook, settings};
 
 const XML: &str = "text/xml; charset=utf-8";
 
-pub(super) async fn show(
-    State(site): State<Arc<Site>>,
-    visitor: Visitor,
-    Path(name): Path<String>,
-) -> Response {
-    let sheet = match Sheet::of(&installation(&site, &visitor), &name).await {
-        Ok(sheet) => sheet,
-        Err(error) => return failure(&visitor, &error),
-    };
-    let frame = Frame { title: "Set-up", visitor: &visitor, part: "/", said: None, reload: None };
-    frame.around(&page(&sheet))
+pub(super) async fn show(Path(name): Path<String>, visit: Visit) -> Result<Response, Response> {
+    let sheet = Sheet::of(&installation(&visit), &name).await.map_err(|error| visit.failure(&error))?;
+    Ok(Frame::of(&visit.visitor, "Set-up").around(&page(&sheet)))
 }
 
 /// The installation with the ports that its listeners really have.
-fn installation(site: &Site, visitor: &Visitor) -> Installation {
-    let mut installation = site.installation(visitor);
-    installation.config = site.running.config_as_bound();
+fn installation(visit: &Visit) -> Installation {
+    let mut installation = visit.installation();
+    installation.config = visit.site.running.config_as_bound();
     installation
 }
 
@@ -52,7 +44,7 @@ fn page(sheet: &Sheet) -> Markup {
                     thead { tr { th { "For" } th { "Server" } th { "Port" } th { "Security" } th { "Sign-in" } } }
                     tbody {
                         @for (door, server) in &sheet.servers {
-                            tr { td { (door.title()) } td.mono data-label="Server" { (server.host) } td.mono data-label="Port" { (server.port) } td data-label="Security" { (security(server.security)) } td data-label="Sign-in" { "password, not OAuth2" } }
+                            tr { td { (door.title()) } td.mono data-label="Server" { (server.host) } td.mono data-label="Port" { (server.port) } td data-label="Security" { (server.security.title()) } td data-label="Sign-in" { "password, not OAuth2" } }
                         }
                     }
                 }
@@ -86,50 +78,29 @@ fn page(sheet: &Sheet) -> Markup {
     }
 }
 
-fn security(security: Security) -> &'static str {
-    match security {
-        Security::Tls => "SSL/TLS",
-        Security::Starttls => "STARTTLS",
-        Security::None => "none",
-    }
-}
-
 /// `/setup/ACCOUNT.mobileconfig`, `.xml`, `.txt`, and the CA.
-pub(super) async fn file(
-    State(site): State<Arc<Site>>,
-    visitor: Visitor,
-    Path(file): Path<String>,
-) -> Response {
-    let installation = installation(&site, &visitor);
+pub(super) async fn file(Path(file): Path<String>, visit: Visit) -> Result<Response, Response> {
+    let installation = installation(&visit);
+    let failure = |error| visit.failure(&error);
     if file == "ca.crt" {
-        return match crate::control::certs::ca_file(&installation)
-            .await
-            .map(|file| file.and_then(|file| std::fs::read(file).ok()))
-        {
-            Ok(Some(ca)) => attachment("imap-oauth-proxy-ca.crt", "application/x-x509-ca-cert", ca),
-            Ok(None) => nothing_there(
-                &visitor,
-                "The listeners show your own certificate, so there is no CA to trust.",
-            ),
-            Err(error) => failure(&visitor, &error),
-        };
+        let ca = ca_file(&installation).await.map_err(failure)?.and_then(|file| std::fs::read(file).ok());
+        let ca = ca.ok_or_else(|| {
+            visit.nothing_there("The listeners show your own certificate, so there is no CA to trust.")
+        })?;
+        return Ok(attachment("imap-oauth-proxy-ca.crt", "application/x-x509-ca-cert", ca));
     }
-    let Some((name, ending)) = file.rsplit_once('.') else {
-        return nothing_there(&visitor, "There is no such file.");
+    let no_file = || visit.nothing_there("There is no such file.");
+    let (name, ending) = file.rsplit_once('.').ok_or_else(no_file)?;
+    let sheet = Sheet::of(&installation, name).await.map_err(failure)?;
+    let (shown_name, kind, text) = match ending {
+        "mobileconfig" => {
+            (file.clone(), "application/x-apple-aspen-config", mobileconfig(&sheet).map_err(failure)?)
+        }
+        "xml" => (format!("{}.xml", sheet.domain()), XML, autoconfig(&sheet)),
+        "txt" => (file.clone(), "text/plain; charset=utf-8", settings(&sheet)),
+        _ => return Err(no_file()),
     };
-    let sheet = match Sheet::of(&installation, name).await {
-        Ok(sheet) => sheet,
-        Err(error) => return failure(&visitor, &error),
-    };
-    match ending {
-        "mobileconfig" => match mobileconfig(&sheet) {
-            Ok(profile) => attachment(&file, "application/x-apple-aspen-config", profile.into_bytes()),
-            Err(error) => failure(&visitor, &error),
-        },
-        "xml" => attachment(&format!("{}.xml", sheet.domain()), XML, autoconfig(&sheet).into_bytes()),
-        "txt" => attachment(&file, "text/plain; charset=utf-8", settings(&sheet).into_bytes()),
-        _ => nothing_there(&visitor, "There is no such file."),
-    }
+    Ok(attachment(&shown_name, kind, text.into_bytes()))
 }
 
 fn attachment(name: &str, kind: &'static str, content: Vec<u8>) -> Response {

@@ -9,6 +9,7 @@ use super::frame::{Frame, text, token};
 use crate::admin::once::Led;
 use crate::admin::said::Said;
 use crate::admin::site::Site;
+use crate::admin::visit::Visit;
 use crate::admin::visitors::Visitor;
 use crate::command;
 use crate::config::Door;
@@ -29,12 +30,14 @@ pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// Redirects to `path`, where `said` is shown once.
-pub(super) async fn lead(site: &Site, visitor: &Visitor, path: &str, said: Said) -> Response {
-    let led = Led { path: path.to_owned(), said: Secret::new(said.shown().0) };
-    let mut response = show_at(site, visitor, path, &led.said).await;
-    response.extensions_mut().insert(led);
-    response
+impl Visit {
+    /// Redirects to `path`, where `said` is shown once.
+    pub(super) async fn lead(&self, path: &str, said: Said) -> Response {
+        let led = Led { path: path.to_owned(), said: Secret::new(said.shown().0) };
+        let mut response = show_at(&self.site, &self.visitor, path, &led.said).await;
+        response.extensions_mut().insert(led);
+        response
+    }
 }
 
 /// Redirects to `path`, where `said`, a part of a page, is shown once.
@@ -43,7 +46,7 @@ pub(in crate::admin) async fn show_at(site: &Site, visitor: &Visitor, path: &str
         // The message could not be kept for the next page, so this answer shows it: it may hold a new password, which
         // is shown only once.
         let said = Some(PreEscaped(said.expose().to_owned()));
-        let frame = Frame { title: "What was done", visitor, part: "/", said, reload: None };
+        let frame = Frame { said, ..Frame::of(visitor, "What was done") };
         return frame.around(&html! { p { a.button href=(path) { "Go on" } } });
     };
     let mark = if path.contains('?') { '&' } else { '?' };
@@ -168,7 +171,10 @@ pub(super) fn reload_button(visitor: &Visitor) -> Markup {
 /// A trouble of an account: its cause, its cure, and the button for the cure.
 pub(super) fn trouble(visitor: &Visitor, overview: &Overview, trouble: &Trouble) -> Markup {
     let cure = match (&trouble.cure, can_consent(overview)) {
-        (Cure::Authorize { .. }, false) => trouble.cure.words(&command(overview)),
+        (Cure::Authorize { .. }, false) => {
+            let command = command::authorize_by(overview.grant.as_ref(), &overview.account.name);
+            trouble.cure.words(&command)
+        }
         (cure, _) => cure_words(cure),
     };
     if overview.state == State::Disabled {
@@ -194,15 +200,6 @@ fn is_the_button(cure: &str) -> bool {
 /// Whether the account can be opened by a person's consent, which the page can begin.
 pub(super) fn can_consent(overview: &Overview) -> bool {
     takes_consent(&overview.account, overview.grant.as_ref())
-}
-
-/// The command that authorises an account if the page cannot.
-fn command(overview: &Overview) -> String {
-    let name = &overview.account.name;
-    match &overview.grant {
-        Some(grant) => command::authorize(grant, name),
-        None => command::authorize_account(name),
-    }
 }
 
 /// The button for the cure, if there is one.

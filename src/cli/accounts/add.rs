@@ -67,7 +67,10 @@ pub(super) async fn add(installation: &Installation, arguments: &Arguments) -> R
 
 fn report(installation: &Installation, made: &[Made], arguments: &Arguments) -> Result<(), Failure> {
     match arguments.json {
-        true => print::json(&made.iter().map(shown).collect::<Vec<_>>())?,
+        true => {
+            let added = |Made { enrolled, link }: &Made| Added::new(enrolled, link.as_ref());
+            print::json(&made.iter().map(added).collect::<Vec<_>>())?;
+        }
         false => tell(made, arguments.passwords_out.as_deref(), installation.config.admin.url.is_some()),
     }
     Ok(())
@@ -98,10 +101,6 @@ fn refused(file: &Path, faults: &[Fault]) -> Failure {
         }
     }
     Failure::new("nothing was made")
-}
-
-fn shown(Made { enrolled, link }: &Made) -> Added {
-    Added::new(enrolled, link.as_ref())
 }
 
 /// Says what was made. With `is_public`, browsers on other machines reach the page.

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::passphrase;
-use crate::cli::aliases::with_leave;
 use crate::cli::failure::{Done, Failure};
-use crate::cli::{print, terminal};
+use crate::cli::{agreement, print, terminal};
 use crate::command;
 use crate::control::Installation;
 use crate::control::transfer::{Imported, Parcel, Trial, check};
@@ -36,7 +35,7 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     let text = terminal::read_stdin(LONGEST_BUNDLE).await?;
     let parcel = open(installation, arguments, &text).await?;
     check(installation, &parcel, arguments.replace).await?;
-    with_leave(arguments.yes, async |yes| parcel.check_aliases(installation, yes).await).await?;
+    agreement::to_aliases(arguments.yes, async |yes| parcel.check_aliases(installation, yes).await).await?;
     let imported = Imported::store(installation, parcel).await?;
     let Parcel { account, owner, .. } = &imported.parcel;
     print::words(&format!("{account} is here now, with the authorisation of {owner}."));

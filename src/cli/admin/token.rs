@@ -1,7 +1,7 @@
 //! `admin token`: bearer tokens for the API. A token is shown once, when it is made.
 
 use crate::cli::failure::{Done, Failure};
-use crate::cli::options::{Options, nothing_listed};
+use crate::cli::options::Options;
 use crate::cli::print;
 use crate::control::{Installation, api_tokens};
 use crate::surface::api_tokens::{ApiToken, Created};
@@ -33,19 +33,13 @@ pub(in crate::cli) enum Command {
 }
 
 pub(super) async fn run(options: &Options, command: Command) -> Result<Done, Failure> {
-    if let Command::List { json } = command {
-        return match options.open_to_read().await? {
-            Ok(installation) => list(&installation, json).await,
-            Err(nothing) => nothing_listed(&nothing, json),
-        };
-    }
-    let installation = options.open().await?;
     match command {
-        // `List` was handled above.
-        Command::List { .. } => {}
-        Command::Create { name, read_only, json } => create(&installation, &name, read_only, json).await?,
+        Command::List { json } => return options.list(json, async |here| list(here, json).await).await,
+        Command::Create { name, read_only, json } => {
+            create(&options.open().await?, &name, read_only, json).await?;
+        }
         Command::Revoke { name } => {
-            api_tokens::revoke(&installation, &name).await?;
+            api_tokens::revoke(&options.open().await?, &name).await?;
             print::words(&format!("The token called {name:?} opens nothing any more."));
         }
     }
@@ -64,27 +58,18 @@ async fn create(installation: &Installation, name: &str, read_only: bool, json: 
 }
 
 async fn list(installation: &Installation, json: bool) -> Result<Done, Failure> {
-    let listed: Vec<ApiToken> =
-        api_tokens::list(installation).await?.into_iter().map(ApiToken::from).collect();
-    if json {
-        print::json(&listed)?;
-        return Ok(Done::Well);
-    }
-    if listed.is_empty() {
+    let listed = api_tokens::list(installation).await?.into_iter().map(ApiToken::from).collect();
+    print::list(listed, json, &["NAME", "MAY", "CREATED (UTC)", "LAST USED"], row, || {
         print::words("There is no token for the API; imap-oauth-proxy admin token create NAME makes one.");
-        return Ok(Done::Well);
-    }
-    let rows: Vec<Vec<String>> = listed
-        .into_iter()
-        .map(|token| {
-            vec![
-                token.name,
-                if token.read_only { "reads" } else { "reads and changes" }.to_owned(),
-                print::minute(token.created_at.as_deref()),
-                print::minute(token.last_used_at.as_deref()),
-            ]
-        })
-        .collect();
-    print::table(&["NAME", "MAY", "CREATED (UTC)", "LAST USED"], &rows);
+    })?;
     Ok(Done::Well)
+}
+
+fn row(token: ApiToken) -> Vec<String> {
+    vec![
+        token.name,
+        if token.read_only { "reads" } else { "reads and changes" }.to_owned(),
+        print::minute(token.created_at.as_deref()),
+        print::minute(token.last_used_at.as_deref()),
+    ]
 }

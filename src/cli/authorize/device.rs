@@ -17,18 +17,12 @@ use crate::oauth::Device;
 pub(super) fn show(device: &Device, consent: &Consent, as_json: bool) {
     let (owner, provider) = (consent.owner(), &consent.provider().title);
     print::words(&format!("On any device, open this address of {provider} and sign in as {owner}:"));
+    let to_open = ToOpen::new(&device.verification_uri, consent);
+    ToOpen { code: Some(&device.user_code), ..to_open }.show(as_json);
+    print::words("It asks for this code:");
     match as_json {
-        true => {
-            let to_open = ToOpen::new(&device.verification_uri, consent);
-            ToOpen { code: Some(&device.user_code), ..to_open }.show(true);
-            print::words("It asks for this code:");
-            print::words(&device.user_code);
-        }
-        false => {
-            print::data(device.verification_uri.as_str());
-            print::words("It asks for this code:");
-            print::data(&device.user_code);
-        }
+        true => print::words(&device.user_code),
+        false => print::data(&device.user_code),
     }
     let target = device.verification_uri_complete.as_ref().unwrap_or(&device.verification_uri);
     if let Ok(code) = QrCode::new(target.as_str()) {

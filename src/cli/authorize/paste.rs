@@ -6,7 +6,7 @@
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{ToOpen, approval};
+use super::{ToOpen, announce_approval};
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::terminal::{Lines, is_interactive};
@@ -32,7 +32,7 @@ pub(super) async fn answer(
         true => print::words("3. Paste it here and press Enter (it is not shown):"),
         false => print::words("3. It is read from standard input."),
     }
-    approval::announce(consent);
+    announce_approval(consent);
     // An address that was copied with line breaks arrives as several lines.
     let mut gathered = Zeroizing::new(String::new());
     let mut last = None;

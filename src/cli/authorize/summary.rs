@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::command;
-use crate::config::{Config, Door, Provider, Security};
+use crate::config::{Config, Door, Provider};
 use crate::control::authorize::{Authorized, Proof};
 use crate::control::setup::{self, Server};
 use crate::secret::Secret;
@@ -19,9 +19,8 @@ pub(super) struct SetUp<'a> {
     account: &'a str,
     provider: &'a str,
     owner: &'a str,
-    host: String,
-    port: u16,
-    security: Security,
+    #[serde(flatten)]
+    server: Server,
     username: &'a str,
     /// Null if the account keeps its passwords.
     password: Option<&'a str>,
@@ -57,9 +56,7 @@ impl<'a> SetUp<'a> {
             account: &stored.account,
             provider: &provider.name,
             owner: &stored.owner,
-            host: server.host,
-            port: server.port,
-            security: server.security,
+            server,
             username: &stored.account,
             password: stored.password.as_ref().map(Secret::expose),
             ca_file,
@@ -90,7 +87,7 @@ impl<'a> SetUp<'a> {
             row("Protocol", door.title());
             row("Server", &server.host);
             row("Port", &server.port.to_string());
-            row("Security", name_of(server.security));
+            row("Security", server.security.title());
         }
         let user_name = match self.username.strip_prefix('@') {
             Some(domain) => format!("NAME@{domain}, each mailbox by its own address"),
@@ -124,12 +121,4 @@ impl<'a> SetUp<'a> {
 
 fn row(name: &str, value: &str) {
     print::data(&format!("  {name:<10} {value}"));
-}
-
-fn name_of(security: Security) -> &'static str {
-    match security {
-        Security::Tls => "SSL/TLS",
-        Security::Starttls => "STARTTLS",
-        Security::None => "none",
-    }
 }

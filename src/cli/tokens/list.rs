@@ -1,13 +1,14 @@
 //! `tokens list`: each grant's state, and its possible ends.
 
+use std::collections::BTreeMap;
+
 use time::OffsetDateTime;
 
-use super::summary::Summary;
 use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
 use crate::cli::progress::Progress;
 use crate::control::Installation;
-use crate::control::grants::Pages;
+use crate::control::grants::{Overview, Pages};
 use crate::surface::grants::{Grant, Wanted};
 
 /// People read the table: longer clauses are cut between words, and are complete in the JSON.
@@ -53,7 +54,7 @@ pub(super) async fn list(installation: &Installation, wanted: Wanted, json: bool
         None if rows.is_empty() && wanted.is_some() => print::words("No account is like that."),
         None if rows.is_empty() => print::no_account_yet(&installation.config.state_directory),
         None => {
-            show(&rows, has_several_doors(installation));
+            show(rows, has_several_doors(installation));
             print::words(&summary.words());
         }
     }
@@ -65,36 +66,33 @@ fn has_several_doors(installation: &Installation) -> bool {
     installation.config.usable_providers().any(|provider| provider.doors().count() > 1)
 }
 
-fn show(listed: &[Grant], with_doors: bool) {
+fn show(listed: Vec<Grant>, with_doors: bool) {
     let day = |time: &Option<String>| print::minute(time.as_deref());
-    let rows: Vec<Vec<String>> = listed
-        .iter()
-        .map(|grant| {
-            let owner = grant.owner.clone().filter(|owner| *owner != grant.account);
-            let mut row = vec![
-                grant.account.clone(),
-                grant.provider.clone().unwrap_or_else(|| "-".to_owned()),
-                owner.unwrap_or_else(|| "itself".to_owned()),
-                grant.state.to_owned(),
-                day(&grant.refreshed_at),
-                day(&grant.last_login_at),
-                // Text on which a person has to act is not cut.
-                match (&grant.last_error, &grant.last_refusal) {
-                    (Some(error), Some(refusal)) => format!("{error}; {}", refusal.line),
-                    (Some(error), None) => error.clone(),
-                    (None, Some(refusal)) => refusal.line.clone(),
-                    (None, None) => grant.ends.first().map(|end| cut(&end.text)).unwrap_or_default(),
-                },
-            ];
-            if with_doors {
-                let doors =
-                    if grant.protocols.is_empty() { "-".to_owned() } else { grant.protocols.join(",") };
-                row.insert(4, doors);
-            }
-            row
-        })
-        .collect();
-    let mut titles = vec![
+    let rows = listed.into_iter().map(|grant| {
+        let (refreshed, logged_in) = (day(&grant.refreshed_at), day(&grant.last_login_at));
+        let owner = grant.owner.filter(|owner| *owner != grant.account);
+        let mut row = vec![
+            grant.account,
+            grant.provider.unwrap_or_else(|| "-".to_owned()),
+            owner.unwrap_or_else(|| "itself".to_owned()),
+            grant.state.to_owned(),
+            refreshed,
+            logged_in,
+            // Text on which a person has to act is not cut.
+            match (grant.last_error, grant.last_refusal) {
+                (Some(error), Some(refusal)) => format!("{error}; {}", refusal.line),
+                (Some(error), None) => error,
+                (None, Some(refusal)) => refusal.line,
+                (None, None) => grant.ends.first().map(|end| cut(&end.text)).unwrap_or_default(),
+            },
+        ];
+        if with_doors {
+            let doors = if grant.protocols.is_empty() { "-".to_owned() } else { grant.protocols.join(",") };
+            row.insert(4, doors);
+        }
+        row
+    });
+    let mut heads = vec![
         "ACCOUNT",
         "PROVIDER",
         "OWNER",
@@ -104,9 +102,9 @@ fn show(listed: &[Grant], with_doors: bool) {
         "ERROR OR NEAREST END",
     ];
     if with_doors {
-        titles.insert(4, "PROTOCOLS");
+        heads.insert(4, "PROTOCOLS");
     }
-    print::table(&titles, &rows);
+    print::table(&heads, rows);
 }
 
 fn cut(text: &str) -> String {
@@ -115,4 +113,31 @@ fn cut(text: &str) -> String {
     }
     let head: String = text.chars().take(LONGEST_THREAT).collect();
     format!("{} …", head.rsplit_once(' ').map_or(head.as_str(), |(words, _)| words))
+}
+
+/// How many accounts are in which state.
+#[derive(Default)]
+struct Summary {
+    states: BTreeMap<&'static str, usize>,
+    need_person: usize,
+}
+
+impl Summary {
+    fn count(&mut self, overview: &Overview) {
+        *self.states.entry(overview.state.name()).or_default() += 1;
+        self.need_person += usize::from(overview.state.needs_person());
+    }
+
+    /// "50 accounts: 48 ok, 2 misconfigured; 2 need a person".
+    fn words(&self) -> String {
+        let total: usize = self.states.values().sum();
+        let states: Vec<String> = self.states.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let accounts = if total == 1 { "account" } else { "accounts" };
+        let need = match self.need_person {
+            0 => "none needs a person".to_owned(),
+            1 => "1 needs a person".to_owned(),
+            count => format!("{count} need a person"),
+        };
+        format!("{total} {accounts}: {}; {need}.", states.join(", "))
+    }
 }

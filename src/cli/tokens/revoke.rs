@@ -4,10 +4,10 @@ use crate::cli::failure::{Done, Failure};
 use crate::cli::print;
 use crate::cli::progress::Progress;
 use crate::command;
-use crate::config::Provider;
-use crate::control::grants::{self, AtProvider};
+use crate::control::grants;
 use crate::control::{Error, Installation};
 use crate::surface::cures::chain;
+use crate::surface::revocations;
 
 pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Done, Failure> {
     let revoked = grants::revoke(installation, name).await?;
@@ -21,43 +21,18 @@ pub(super) async fn revoke(installation: &Installation, name: &str) -> Result<Do
             let progress = Progress::of("Revoking it at the provider");
             let there = revoked.at(&installation.config, provider).await;
             drop(progress);
-            in_words(&there, provider, owner)
+            revocations::at_provider(&there, provider, owner, "it, or its key,", |error, place| {
+                let why = match error {
+                    Error::Client(error) => error.trouble().line(&command::authorize_account(owner)),
+                    other => chain(other),
+                };
+                format!(
+                    "warning: {} did not revoke it ({why}). The token is gone from here; withdraw the access {place}, signed in as {owner}.",
+                    provider.title
+                )
+            })
         }
-        Err(name) => format!(
-            "The provider {name} is no longer configured, so nothing was done there: withdraw the access in its account settings."
-        ),
+        Err(name) => revocations::not_configured(name),
     });
     Ok(Done::Well)
-}
-
-/// The result at the provider, as a sentence.
-fn in_words(there: &AtProvider, provider: &Provider, owner: &str) -> String {
-    let title = &provider.title;
-    let by_hand = || match &provider.revoke_page {
-        Some(page) => format!("at {page}"),
-        None => format!("in the account settings of {title}"),
-    };
-    match there {
-        AtProvider::Application => format!(
-            "At {title} the application keeps its permission: an administrator withdraws it, or its key, there."
-        ),
-        AtProvider::NotOpened => format!(
-            "The stored token could not be opened, so nothing was done at {title}: withdraw the access {}.",
-            by_hand()
-        ),
-        AtProvider::Revoked => format!("{title} has revoked it, too."),
-        AtProvider::ByHand(instruction) => {
-            format!("{title} has no way for a program to revoke it: {instruction}, signed in as {owner}.")
-        }
-        AtProvider::Failed(error) => {
-            let why = match error {
-                Error::Client(error) => error.trouble().line(&command::authorize_account(owner)),
-                other => chain(other),
-            };
-            format!(
-                "warning: {title} did not revoke it ({why}). The token is gone from here; withdraw the access {}, signed in as {owner}.",
-                by_hand()
-            )
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::{AdminFile, Base, CallbackFile, Problem, is_loopback};
+use super::{AdminFile, Base, CallbackFile, Problem, is_loopback, socket_address};
 use crate::config::{Admin, AdminAddress};
 
 /// The kernel's limit for the path of a Unix socket, without the final zero.
@@ -90,11 +90,8 @@ fn url(text: &str) -> Result<Url, Problem> {
 /// The old address for redirects, and the warning that it is old.
 pub(super) fn callback(file: CallbackFile) -> Result<Option<(SocketAddr, String)>, Problem> {
     let Some(text) = file.address else { return Ok(None) };
-    let problem = |message: String| {
-        Problem::at(["callback", "address"], message).hint("write address = \"127.0.0.1:8994\"")
-    };
-    let address: SocketAddr =
-        text.parse().map_err(|_| problem(format!("{text:?} is not an IP address with a port")))?;
+    let (at, hint) = (["callback", "address"], "write address = \"127.0.0.1:8994\"");
+    let address = socket_address(at, &text, hint)?;
     match address.ip().is_loopback() {
         true => Ok(Some((
             address,
@@ -103,7 +100,8 @@ pub(super) fn callback(file: CallbackFile) -> Result<Option<(SocketAddr, String)
                 .to_owned(),
         ))),
         false => {
-            Err(problem(format!("{address} is not a loopback address; your web server stands before it")))
+            let message = format!("{address} is not a loopback address; your web server stands before it");
+            Err(Problem::at(at, message).hint(hint))
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Base, Door, Listener, ListenerFile, Problem, Security, Tls, TlsFile, access};
-use crate::config::place::overlap;
+use crate::config::place::{overlap, socket_address};
 use crate::config::{Access, network};
 use crate::text::is_domain;
 
@@ -62,13 +62,8 @@ fn listener(index: &str, file: &ListenerFile) -> Result<Listener, Problem> {
     }
     let mut addresses = Vec::new();
     for text in &file.addresses {
-        let address: SocketAddr = text.parse().map_err(|_| {
-            Problem::at(
-                ["listeners", index, "addresses"],
-                format!("{text:?} is not an IP address with a port"),
-            )
-            .hint("write \"127.0.0.1:1993\" or \"[::1]:1993\"; port 0 lets the system choose")
-        })?;
+        let hint = "write \"127.0.0.1:1993\" or \"[::1]:1993\"; port 0 lets the system choose";
+        let address = socket_address(["listeners", index, "addresses"], text, hint)?;
         if file.security == Security::None && !address.ip().is_loopback() {
             judge_cleartext(index, file, protocol, address)?;
         }

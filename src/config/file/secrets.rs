@@ -11,16 +11,10 @@ use crate::config::confidential::{is_secret, names_user};
 use crate::config::is_loopback;
 use crate::secret::{FileAccess, ModeFault};
 
-/// A file that holds a secret, and the key that names it.
-struct SecretFile {
-    key: Vec<String>,
-    path: PathBuf,
-}
-
 /// Warnings about file modes, one sentence each; a mode that must not be used is an error.
 pub(super) fn judge(file: &File, base: &Base, configuration: Option<&Path>) -> Result<Vec<String>, Problem> {
     let mut warnings = Vec::new();
-    for SecretFile { key, path } in secret_files(file, base) {
+    for (key, path) in secret_files(file, base) {
         // A missing file is reported when it is read.
         let Ok(Some(access)) = FileAccess::of(&path) else { continue };
         let what = if key.last().is_some_and(|key| key.ends_with("key")) { "the key" } else { "the secret" };
@@ -57,22 +51,17 @@ fn refused(key: Vec<String>, ModeFault { fault, cure }: ModeFault) -> Problem {
     Problem::at_path(key, fault).hint(format!("run: {cure}"))
 }
 
-fn secret_files(file: &File, base: &Base) -> Vec<SecretFile> {
-    let mut files = Vec::new();
-    let mut add = |key: Vec<&str>, path: Option<&PathBuf>| {
-        if let Some(path) = path {
-            let key = key.into_iter().map(str::to_owned).collect();
-            files.push(SecretFile { key, path: base.resolve(path.clone()) });
-        }
-    };
-    add(vec!["tls", "key"], file.tls.key.as_ref());
-    add(vec!["store", "password_file"], file.store.password_file.as_ref());
+/// The files that hold a secret, each with the key that names it.
+fn secret_files(file: &File, base: &Base) -> Vec<(Vec<String>, PathBuf)> {
+    let mut files = vec![
+        (vec!["tls", "key"], file.tls.key.as_ref()),
+        (vec!["store", "password_file"], file.store.password_file.as_ref()),
+    ];
     for (name, provider) in &file.providers {
-        for (key, path) in provider.secret_files() {
-            add(vec!["providers", name, key], path);
-        }
+        files.extend(provider.secret_files().map(|(key, path)| (vec!["providers", name, key], path)));
     }
-    files
+    let owned = |key: Vec<&str>| key.into_iter().map(str::to_owned).collect();
+    files.into_iter().filter_map(|(key, path)| Some((owned(key), base.resolve(path?.clone())))).collect()
 }
 
 /// The key of the first secret that stands in the configuration itself.

@@ -22,66 +22,48 @@ pub(super) fn services(field: &Field<'_>, file: &ProviderFile) -> Result<Vec<Ser
     if mechanisms.is_empty() {
         return Err(field.problem("mechanisms", "is empty").hint("write [\"xoauth2\"]"));
     }
+    let servers = [
+        (Door::Imap, &file.imap, file.imap_security, &file.imap_scopes),
+        (Door::Pop3, &file.pop3, file.pop3_security, &file.pop3_scopes),
+        (Door::Submission, &file.smtp, file.smtp_security, &file.smtp_scopes),
+    ];
     let mut services = Vec::new();
-    if let Some(endpoint) = endpoint(field, Door::Imap, file.imap.as_deref())? {
-        services.push(Service {
-            door: Door::Imap,
-            endpoint,
-            security: file.imap_security.unwrap_or(UpstreamSecurity::Tls),
-            mechanisms: mechanisms.clone(),
-            sasl_ir: file.sasl_ir,
-            max_connections_per_account: file.max_connections_per_account,
-            scopes: scopes(field, Door::Imap, file.imap_scopes.as_deref())?,
-            promises: Vec::new(),
-            sign_in_as: None,
-        });
-    }
-    if let Some(endpoint) = endpoint(field, Door::Pop3, file.pop3.as_deref())? {
-        services.push(Service {
-            door: Door::Pop3,
-            endpoint,
-            security: file.pop3_security.unwrap_or(UpstreamSecurity::Tls),
-            mechanisms: mechanisms.clone(),
-            sasl_ir: None,
-            max_connections_per_account: Some(file.pop3_max_connections_per_account.unwrap_or(POP3_SESSIONS)),
-            scopes: scopes(field, Door::Pop3, file.pop3_scopes.as_deref())?,
-            promises: CAPABILITIES.map(str::to_owned).to_vec(),
-            sign_in_as: None,
-        });
-    }
-    if let Some(endpoint) = endpoint(field, Door::Submission, file.smtp.as_deref())? {
-        let by_port = match endpoint.port {
-            SUBMISSIONS => UpstreamSecurity::Tls,
-            _ => UpstreamSecurity::Starttls,
+    for (door, server, security, scopes) in servers {
+        let Some(server) = server else { continue };
+        let wrong = |message: &str| field.problem(door.server_key(), message);
+        let endpoint: Endpoint = server.parse().map_err(wrong)?;
+        let scopes = scopes.clone().unwrap_or_default();
+        field.check_scopes(&format!("{}_scopes", door.server_key()), &scopes)?;
+        let (most, promises) = match door {
+            Door::Imap => (file.max_connections_per_account, Vec::new()),
+            Door::Pop3 => {
+                let most = file.pop3_max_connections_per_account.unwrap_or(POP3_SESSIONS);
+                (Some(most), CAPABILITIES.map(str::to_owned).to_vec())
+            }
+            Door::Submission => {
+                (file.smtp_max_connections_per_account, promises(field, file.submission_ehlo.as_deref())?)
+            }
+        };
+        let usual = match (door, endpoint.port) {
+            (Door::Imap | Door::Pop3, _) | (Door::Submission, SUBMISSIONS) => UpstreamSecurity::Tls,
+            (Door::Submission, _) => UpstreamSecurity::Starttls,
         };
         services.push(Service {
-            door: Door::Submission,
+            door,
             endpoint,
-            security: file.smtp_security.unwrap_or(by_port),
-            mechanisms,
-            sasl_ir: None,
-            max_connections_per_account: file.smtp_max_connections_per_account,
-            scopes: scopes(field, Door::Submission, file.smtp_scopes.as_deref())?,
-            promises: promises(field, file.submission_ehlo.as_deref())?,
-            sign_in_as: file.submission_user,
+            security: security.unwrap_or(usual),
+            mechanisms: mechanisms.clone(),
+            sasl_ir: file.sasl_ir.filter(|_| door == Door::Imap),
+            max_connections_per_account: most,
+            scopes,
+            promises,
+            sign_in_as: file.submission_user.filter(|_| door == Door::Submission),
         });
     }
     match services.is_empty() {
         true => Err(field.missing("imap")),
         false => Ok(services),
     }
-}
-
-fn endpoint(field: &Field<'_>, door: Door, text: Option<&str>) -> Result<Option<Endpoint>, Problem> {
-    let parse = |text: &str| text.parse().map_err(|message: &str| field.problem(door.server_key(), message));
-    text.map(parse).transpose()
-}
-
-/// Scopes for this door, besides the provider's own.
-fn scopes(field: &Field<'_>, door: Door, written: Option<&[String]>) -> Result<Vec<String>, Problem> {
-    let scopes = written.unwrap_or_default().to_vec();
-    field.check_scopes(&format!("{}_scopes", door.server_key()), &scopes)?;
-    Ok(scopes)
 }
 
 /// Keywords of EHLO with their parameters (RFC 5321 §4.1.1.1), one in each string.

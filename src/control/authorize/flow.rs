@@ -71,6 +71,6 @@ pub(super) async fn prepare(
 ) -> Result<AuthorizationRequest, Error> {
     // The receiver of the answer asks the store for it only if it was made here.
     let state = installation.marks().await?.token(marks::STATE);
-    let prepared = legs.client.authorization_with(state, redirect_uri, Some(&seat.owner), asked).await;
+    let prepared = legs.client.authorization(state, redirect_uri, Some(&seat.owner), asked).await;
     prepared.map_err(|error| Error::provider(&seat.account, error))
 }

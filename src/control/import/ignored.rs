@@ -38,6 +38,8 @@ const PAIRS: [[&str; 2]; 2] =
     [["local_certificate_path", "local_key_path"], ["jwt_certificate_path", "jwt_key_path"]];
 /// Every section may have it.
 const DOCUMENTATION: &str = "documentation";
+/// The other options of the section with which the sample begins.
+const HEAD: [&str; 2] = ["format", "warning"];
 
 /// The options of `ini` that have no effect here.
 pub(super) fn of(ini: &Ini) -> Vec<Change> {
@@ -51,7 +53,8 @@ fn in_section(ini: &Ini, section: &Section) -> Vec<Change> {
     let server = listening(name).is_some();
     if !server && !name.contains('@') && name != GLOBAL {
         let unknown = Change::UnknownSection { section: name.clone(), line: section.line };
-        return options.first().map(|_| unknown).into_iter().collect();
+        let says_something = options.iter().any(|(option, _)| !HEAD.contains(option));
+        return says_something.then_some(unknown).into_iter().collect();
     }
     let mut found = Vec::new();
     for (option, line) in options {

@@ -28,22 +28,21 @@ pub(super) struct MailServer {
 }
 
 /// The servers of a provider that is not a preset. One whose sign-in service is a preset's in another spelling, or in
-/// an older version, may use the preset's servers.
+/// an older version, uses the preset's servers where a section leads to them.
 pub(super) fn of_own(account: &Account, servers: &[Server]) -> Result<Vec<MailServer>, Why> {
     let known = preset_hosts();
+    let family = account.token_url.as_deref().map(preset_family).unwrap_or_default();
     let mut found = Vec::new();
     let mut candidates = Vec::new();
     for door in Door::ALL {
+        if let Some(server) = of_door(servers, door, |server| is_at(server, &family)).first() {
+            found.push(mail_server(server));
+            continue;
+        }
         match nearest(account, &of_door(servers, door, |server| !is_at(server, &known))) {
-            Ok(Some(server)) => found.push(mail_server(server)),
-            Ok(None) => {}
+            Ok(server) => found.extend(server.map(mail_server)),
             Err(several) => candidates.extend(several),
         }
-    }
-    if found.is_empty() && candidates.is_empty() {
-        let family = account.token_url.as_deref().map(preset_family).unwrap_or_default();
-        let first = |door| of_door(servers, door, |server| is_at(server, &family)).into_iter().next();
-        found.extend(Door::ALL.into_iter().filter_map(first).map(mail_server));
     }
     match found.is_empty() || !candidates.is_empty() {
         true => Err(Why::NoServer { candidates }),

@@ -12,7 +12,7 @@ pub(crate) fn settings(sheet: &Sheet) -> String {
             door.title(),
             server.host,
             server.port,
-            security(server.security)
+            server.security.title()
         ));
     }
     text.push_str(&format!("User name    {}\nPassword     an app password of the proxy\n", sheet.address));
@@ -20,14 +20,6 @@ pub(crate) fn settings(sheet: &Sheet) -> String {
         text.push_str(&format!("CA to trust  {}\n", ca.file.display()));
     }
     text
-}
-
-fn security(security: Security) -> &'static str {
-    match security {
-        Security::Tls => "SSL/TLS",
-        Security::Starttls => "STARTTLS",
-        Security::None => "none",
-    }
 }
 
 /// Steps for Outlook, which reads no set-up file, one sentence each; `ca_file` says where the person finds the CA.
@@ -44,7 +36,7 @@ pub(crate) fn outlook(sheet: &Sheet, ca_file: &str) -> Vec<String> {
     ));
     for (door, server) in &sheet.servers {
         let which = if *door == Door::Submission { "Outgoing mail" } else { "Incoming mail" };
-        let encryption = if server.security == Security::None { "None" } else { security(server.security) };
+        let encryption = if server.security == Security::None { "None" } else { server.security.title() };
         steps.push(format!(
             "{which} ({}): server {}, port {}, encryption method {encryption}; \"Require logon using Secure Password Authentication\" stays off.",
             door.title(),

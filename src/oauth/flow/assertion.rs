@@ -51,11 +51,7 @@ pub(in crate::oauth) async fn read(path: &Path, now: OffsetDateTime) -> Result<S
 
 /// The claims of a JWT (RFC 7519 §7.2). An assertion may lack an expiry: some providers accept that.
 fn claims(assertion: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
-    let mut parts = assertion.split('.');
-    let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
+    let [_, claims, _] = assertion.split('.').collect::<Vec<_>>()[..] else { return None };
     let decoded = Zeroizing::new(URL_SAFE_NO_PAD.decode(claims).ok()?);
     serde_json::from_slice(&decoded).ok()
 }

@@ -80,20 +80,10 @@ impl fmt::Debug for AuthorizationRequest {
 }
 
 impl Client {
-    /// Prepares a request for consent. `redirect_uri` is that of a [`crate::oauth::Callback`], or
-    /// [`redirect_text`] of the configured one. `login_hint` is the address to sign in with. `asked` are the
-    /// scopes from [`Provider::asked_for`].
+    /// Prepares a request for consent with this `state`, which no other request may have. `redirect_uri` is that of a
+    /// [`crate::oauth::Callback`], or [`redirect_text`] of the configured one. `login_hint` is the address to sign in
+    /// with. `asked` are the scopes from [`Provider::asked_for`].
     pub async fn authorization(
-        &self,
-        redirect_uri: &str,
-        login_hint: Option<&str>,
-        asked: &[String],
-    ) -> Result<AuthorizationRequest, TokenError> {
-        self.authorization_with(Secret::new(random_text::<32>()), redirect_uri, login_hint, asked).await
-    }
-
-    /// The same with this `state`, which no other request may have.
-    pub async fn authorization_with(
         &self,
         state: Secret,
         redirect_uri: &str,

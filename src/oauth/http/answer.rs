@@ -57,12 +57,10 @@ pub(in crate::oauth) fn object(reply: &Reply, sent: &[Secret]) -> Result<Map<Str
     if is_passing(status) {
         return Err(passing_status(reply));
     }
-    match json_object(&reply.body) {
-        Some(object) => match error_of(&object) {
-            Some(error) => Err(refusal(&error, &object, reply, sent)),
-            None if (200..300).contains(&status) => Ok(object),
-            None => Err(without_error(reply)),
-        },
+    let Some(object) = json_object(&reply.body) else { return Err(without_error(reply)) };
+    match error_of(&object) {
+        Some(error) => Err(refusal(&error, &object, reply, sent)),
+        None if (200..300).contains(&status) => Ok(object),
         None => Err(without_error(reply)),
     }
 }
@@ -84,7 +82,8 @@ pub(in crate::oauth) fn secret(object: &Map<String, Value>, name: &str) -> Optio
     object.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(Secret::new)
 }
 
-fn is_passing(status: u16) -> bool {
+/// Whether a status tells that the server could not answer now.
+pub(super) fn is_passing(status: u16) -> bool {
     matches!(status, 100..200 | 300..400 | 408 | 425 | 429 | 500..)
 }
 
@@ -193,19 +192,16 @@ fn passing_status(reply: &Reply) -> TokenError {
 }
 
 fn without_error(reply: &Reply) -> TokenError {
-    let status = Some(reply.status);
     match (&reply.body, reply.status) {
-        (_, 401) => TokenError::NeedsAdministrator(Box::new(ProviderRefusal {
-            code: "HTTP 401".to_owned(),
-            error: None,
-            description: None,
-            meaning: Cow::Borrowed("the provider does not accept the client"),
-            cure: Cure::configure(
-                "client_id",
-                "compare client_id, client_secret and client_authentication with the registration",
-            ),
-            status,
-        })),
+        (_, 401) => {
+            let cure = "compare client_id, client_secret and client_authentication with the registration";
+            TokenError::NeedsAdministrator(ProviderRefusal::own(
+                "HTTP 401",
+                "the provider does not accept the client",
+                Cure::configure("client_id", cure),
+                Some(401),
+            ))
+        }
         (Body::TooLong, _) => with_wait(reply, "the provider's answer is longer than any token answer"),
         (Body::Broken, _) => with_wait(reply, "the provider's answer broke off"),
         (_, 404 | 405 | 410) => with_wait(

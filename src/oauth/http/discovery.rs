@@ -34,18 +34,13 @@ pub(in crate::oauth) async fn fetch(transport: &Transport, issuer: &str) -> Resu
         match answer::object(&reply, &[]) {
             Ok(document) => return read(issuer, &document),
             // Waiting does not help if there is no document, or a web page in its place.
-            Err(_) if !is_trouble(reply.status) => {
+            Err(_) if !answer::is_passing(reply.status) => {
                 failure = failure.or_else(|| Some(no_document(&url, reply.status)));
             }
             Err(error) => failure = failure.or(Some(error)),
         }
     }
     Err(failure.unwrap_or_else(|| unusable(issuer)))
-}
-
-/// Whether a status tells that the server could not answer now.
-fn is_trouble(status: u16) -> bool {
-    matches!(status, 300..400 | 408 | 425 | 429 | 500..)
 }
 
 /// The error for a missing document. It costs no grant, and the document is requested again, because it may be gone for

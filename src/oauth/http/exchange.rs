@@ -33,8 +33,3 @@ pub(super) async fn carry(exchange: &dyn Exchange, request: &EndpointRequest) ->
     let body = Body::Whole(Zeroizing::new(answer.body));
     Ok(Reply { status: answer.status, retry_after: answer.retry_after, body })
 }
-
-/// The error for a request that is no form.
-pub(super) fn only_forms() -> TokenError {
-    TokenError::passing("network", "only forms are carried here", None)
-}

@@ -30,6 +30,9 @@ pub(in crate::oauth) struct EndpointRequest {
     pub(in crate::oauth) secrets: Vec<Secret>,
 }
 
+/// A request, or the fault of the configuration that prevents it.
+type Built = Result<EndpointRequest, TokenError>;
+
 /// RFC 7523 §2.2.
 const ASSERTION_TYPE: [&str; 2] =
     ["client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"];
@@ -87,12 +90,7 @@ impl<'a> Requests<'a> {
 
     /// RFC 6749 §4.1.3 with the verifier of RFC 7636 §4.5. `redirect_uri` must equal the authorisation
     /// request's exactly.
-    pub(in crate::oauth) fn code(
-        &self,
-        code: &Secret,
-        verifier: &Secret,
-        redirect_uri: &str,
-    ) -> Result<EndpointRequest, TokenError> {
+    pub(in crate::oauth) fn code(&self, code: &Secret, verifier: &Secret, redirect_uri: &str) -> Built {
         let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|_| malformed())?;
         let exchange = self
             .client
@@ -104,11 +102,7 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 6749 §6; `scopes` may be empty.
-    pub(in crate::oauth) fn refresh(
-        &self,
-        token: &Secret,
-        scopes: &[String],
-    ) -> Result<EndpointRequest, TokenError> {
+    pub(in crate::oauth) fn refresh(&self, token: &Secret, scopes: &[String]) -> Built {
         let old = RefreshToken::new(token.expose().to_owned());
         let exchange = self.client.exchange_refresh_token(&old).add_scopes(named(scopes));
         let built = proven!(self, exchange).request(&keep);
@@ -116,21 +110,14 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 6749 §4.4.
-    pub(in crate::oauth) fn client_credentials(
-        &self,
-        scopes: &[String],
-    ) -> Result<EndpointRequest, TokenError> {
+    pub(in crate::oauth) fn client_credentials(&self, scopes: &[String]) -> Built {
         let exchange = self.client.exchange_client_credentials().add_scopes(named(scopes));
         let built = proven!(self, exchange).request(&keep);
         self.finish(built, [])
     }
 
     /// RFC 8628 §3.1.
-    pub(in crate::oauth) fn device(
-        &self,
-        device_url: &Url,
-        scopes: &[String],
-    ) -> Result<EndpointRequest, TokenError> {
+    pub(in crate::oauth) fn device(&self, device_url: &Url, scopes: &[String]) -> Built {
         let client = self
             .client
             .clone()
@@ -142,7 +129,7 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 8628 §3.4.
-    pub(in crate::oauth) fn device_poll(&self, device_code: &Secret) -> Result<EndpointRequest, TokenError> {
+    pub(in crate::oauth) fn device_poll(&self, device_code: &Secret) -> Built {
         const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
         self.authenticated(
             None,
@@ -152,23 +139,14 @@ impl<'a> Requests<'a> {
     }
 
     /// RFC 7009 §2.1.
-    pub(in crate::oauth) fn revoke(
-        &self,
-        revoke_url: &Url,
-        refresh_token: &Secret,
-    ) -> Result<EndpointRequest, TokenError> {
+    pub(in crate::oauth) fn revoke(&self, revoke_url: &Url, refresh_token: &Secret) -> Built {
         let form = [("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
         self.authenticated(Some(revoke_url), &form, refresh_token)
     }
 
     /// A form that oauth2 cannot build, to the token endpoint or to `url`, with oauth2's headers and client
     /// authentication.
-    fn authenticated(
-        &self,
-        url: Option<&Url>,
-        form: &[(&str, &str)],
-        secret: &Secret,
-    ) -> Result<EndpointRequest, TokenError> {
+    fn authenticated(&self, url: Option<&Url>, form: &[(&str, &str)], secret: &Secret) -> Built {
         let mut request = self.client_credentials(&[])?;
         let mut body = Serializer::new(String::new());
         body.extend_pairs(form);
@@ -194,7 +172,7 @@ impl<'a> Requests<'a> {
         &self,
         built: Result<T, RequestTokenError<Kept, BasicErrorResponse>>,
         secrets: impl IntoIterator<Item = &'s Secret>,
-    ) -> Result<EndpointRequest, TokenError> {
+    ) -> Built {
         let Err(RequestTokenError::Request(Kept(http))) = built else { return Err(malformed()) };
         let own = self.secret().or(self.assertion.as_ref());
         let secrets = secrets.into_iter().cloned().chain(own.cloned()).collect();
@@ -203,10 +181,7 @@ impl<'a> Requests<'a> {
 }
 
 /// RFC 7523 §2.1: the assertion is the only authentication.
-pub(in crate::oauth) fn jwt_bearer(
-    token_url: &Url,
-    assertion: &Secret,
-) -> Result<EndpointRequest, TokenError> {
+pub(in crate::oauth) fn jwt_bearer(token_url: &Url, assertion: &Secret) -> Built {
     let body = Serializer::new(String::new())
         .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
         .append_pair("assertion", assertion.expose())
@@ -251,6 +226,8 @@ fn keep(request: HttpRequest) -> Result<oauth2::HttpResponse, Kept> {
 }
 
 /// A built, unsent request. It holds secrets, so it has no printable form.
+#[derive(thiserror::Error)]
+#[error("a request")]
 struct Kept(Box<HttpRequest>);
 
 impl fmt::Debug for Kept {
@@ -258,14 +235,6 @@ impl fmt::Debug for Kept {
         f.write_str("a request")
     }
 }
-
-impl fmt::Display for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a request")
-    }
-}
-
-impl std::error::Error for Kept {}
 
 #[cfg(test)]
 mod tests {

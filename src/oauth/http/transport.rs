@@ -115,7 +115,7 @@ impl Transport {
     fn network(&self) -> Result<&reqwest::Client, TokenError> {
         match &self.way {
             Way::Network(client) => Ok(client),
-            Way::Given(_) => Err(exchange::only_forms()),
+            Way::Given(_) => Err(TokenError::passing("network", "only forms are carried here", None)),
         }
     }
 

@@ -67,14 +67,7 @@ impl TokenError {
 
     /// A local fault that an administrator can fix.
     pub(in crate::oauth) fn local(code: &str, meaning: impl Into<Cow<'static, str>>, cure: Cure) -> Self {
-        Self::NeedsAdministrator(Box::new(ProviderRefusal {
-            code: code.to_owned(),
-            error: None,
-            description: None,
-            meaning: meaning.into(),
-            cure,
-            status: None,
-        }))
+        Self::NeedsAdministrator(ProviderRefusal::own(code, meaning, cure, None))
     }
 
     /// This error with another cure.
@@ -93,15 +86,8 @@ impl TokenError {
         meaning: impl Into<Cow<'static, str>>,
         status: Option<u16>,
     ) -> Self {
-        let refusal = ProviderRefusal {
-            code: code.to_owned(),
-            error: None,
-            description: None,
-            meaning: meaning.into(),
-            cure: Cure::wait("nothing is lost; wait and try again later"),
-            status,
-        };
-        Self::Passing { retry_after: None, refusal: Box::new(refusal) }
+        let cure = Cure::wait("nothing is lost; wait and try again later");
+        Self::Passing { retry_after: None, refusal: ProviderRefusal::own(code, meaning, cure, status) }
     }
 }
 
@@ -123,6 +109,17 @@ pub struct ProviderRefusal {
 }
 
 impl ProviderRefusal {
+    /// A refusal in our own words, because there are none of the provider's.
+    pub(in crate::oauth) fn own(
+        code: &str,
+        meaning: impl Into<Cow<'static, str>>,
+        cure: Cure,
+        status: Option<u16>,
+    ) -> Box<Self> {
+        let (code, meaning) = (code.to_owned(), meaning.into());
+        Box::new(Self { code, error: None, description: None, meaning, cure, status })
+    }
+
     /// Cause and cure, as they are stored and shown.
     pub(in crate::oauth) fn trouble(&self, kind: CauseKind) -> Trouble {
         let cause = Cause { kind, code: Some(self.code.clone()), text: self.to_string() };

@@ -91,9 +91,7 @@ impl Callback {
         http::serve(&self.listeners, &Router::new().fallback(answer), Bounds::ONE_REQUEST, || desk.take())
             .await
     }
-}
 
-impl Callback {
     /// Redirects each browser that brings an answer to the address that `onwards` returns for the answer's `state`.
     /// Runs until the future is dropped.
     pub async fn forward(self, onwards: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
@@ -106,7 +104,7 @@ impl Callback {
             let query = uri.query().unwrap_or_default();
             match state_of(query).and_then(|state| onwards(state.expose())) {
                 Some(address) => page::onwards(&format!("{address}?{query}")),
-                None => page::not_expected().into_response(),
+                None => page::not_expected(),
             }
         };
         http::serve_always(&self.listeners, &Router::new().fallback(answer), Bounds::ONE_REQUEST).await;
@@ -131,7 +129,7 @@ impl Desk {
         if !matches!(judged, Err(RedirectError::WrongState | RedirectError::AdminConsent(_))) {
             self.outcome.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(judged);
         }
-        page.into_response()
+        page
     }
 
     fn take(&self) -> Option<Result<AuthorizationCode, RedirectError>> {
@@ -157,10 +155,10 @@ impl Place {
     fn judge(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
         if !self.is_ours(uri, headers) {
             let text = "This address is not served here.";
-            return Err(page::notice(StatusCode::FORBIDDEN, "Wrong address", text).into_response());
+            return Err(page::notice(StatusCode::FORBIDDEN, "Wrong address", text));
         }
         if uri.path() != self.path {
-            return Err(page::not_found().into_response());
+            return Err(page::not_found());
         }
         if method != Method::GET {
             let text = "This address takes GET alone.";

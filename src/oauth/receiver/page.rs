@@ -11,31 +11,8 @@ use maud::{DOCTYPE, Markup, html};
 use crate::command;
 use crate::oauth::{AdminConsent, AuthorizationCode, ProviderRefusal, RedirectError};
 
-/// A page with its status.
-pub(super) struct Page {
-    status: StatusCode,
-    html: String,
-}
-
-impl IntoResponse for Page {
-    fn into_response(self) -> Response {
-        let headers = [
-            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-            (header::CACHE_CONTROL, "no-store"),
-            (header::REFERRER_POLICY, "no-referrer"),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (header::X_FRAME_OPTIONS, "DENY"),
-            (
-                header::CONTENT_SECURITY_POLICY,
-                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            ),
-        ];
-        (self.status, headers, self.html).into_response()
-    }
-}
-
 /// The page for a checked redirect.
-pub(super) fn of(outcome: &Result<AuthorizationCode, RedirectError>) -> Page {
+pub(super) fn of(outcome: &Result<AuthorizationCode, RedirectError>) -> Response {
     match outcome {
         Ok(_) => page(
             StatusCode::OK,
@@ -67,7 +44,7 @@ pub(super) fn of(outcome: &Result<AuthorizationCode, RedirectError>) -> Page {
 }
 
 /// The page for an administrator who was asked to consent for everyone.
-pub(super) fn of_administrator(answer: AdminConsent) -> Page {
+pub(super) fn of_administrator(answer: AdminConsent) -> Response {
     match answer {
         AdminConsent::Given => page(
             StatusCode::OK,
@@ -90,7 +67,7 @@ pub(super) fn of_administrator(answer: AdminConsent) -> Page {
 
 /// The page for an administrator's answer that belongs to no known sign-in. The page does not confirm it, because
 /// anyone can make up such an address.
-pub(super) fn of_unasked_administrator(answer: AdminConsent) -> Page {
+pub(super) fn of_unasked_administrator(answer: AdminConsent) -> Response {
     let said = match answer {
         AdminConsent::Given => "The address of this page says that an administrator has consented.",
         AdminConsent::Refused => "The address of this page says that an administrator has not consented.",
@@ -112,12 +89,12 @@ fn cure(refusal: &ProviderRefusal) -> Option<String> {
 }
 
 /// The page for any path to which no redirect leads.
-pub(super) fn not_found() -> Page {
+pub(super) fn not_found() -> Response {
     notice(StatusCode::NOT_FOUND, "Not found", "There is nothing here.")
 }
 
 /// The page for an answer that no sign-in waits for.
-pub(super) fn not_expected() -> Page {
+pub(super) fn not_expected() -> Response {
     notice(
         StatusCode::BAD_REQUEST,
         "Not expected",
@@ -136,11 +113,11 @@ pub(super) fn onwards(address: &str) -> Response {
 }
 
 /// A page of one sentence.
-pub(super) fn notice(status: StatusCode, title: &str, text: &str) -> Page {
+pub(super) fn notice(status: StatusCode, title: &str, text: &str) -> Response {
     page(status, title, &html! { p { (text) } })
 }
 
-fn page(status: StatusCode, title: &str, content: &Markup) -> Page {
+fn page(status: StatusCode, title: &str, content: &Markup) -> Response {
     let html = html! {
         (DOCTYPE)
         html lang="en" {
@@ -157,7 +134,18 @@ fn page(status: StatusCode, title: &str, content: &Markup) -> Page {
             }
         }
     };
-    Page { status, html: html.into_string() }
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+    ];
+    (status, headers, html.into_string()).into_response()
 }
 
 #[cfg(test)]
@@ -166,24 +154,29 @@ mod tests {
     use crate::oauth::flow::redirect::Expected;
     use crate::secret::Secret;
 
-    #[test]
-    fn a_hostile_description_is_escaped() {
+    async fn shown(outcome: &Result<AuthorizationCode, RedirectError>) -> String {
+        let page = of(outcome);
+        assert_eq!(page.status(), 200);
+        let html = axum::body::to_bytes(page.into_body(), usize::MAX).await.unwrap();
+        String::from_utf8(html.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_hostile_description_is_escaped() {
         let expected = Expected { state: Secret::new("s"), issuer: None, sends_iss: false, approval: None };
         let outcome =
             expected.judge("state=s&error=x%22%3E&error_description=%3Cscript%3Ealert(1)%3C/script%3E");
-        let Page { status, html: page } = of(&outcome);
-        assert_eq!(status, 200);
+        let page = shown(&outcome).await;
         assert!(
             page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !page.contains("<script"),
             "{page}"
         );
     }
 
-    #[test]
-    fn a_code_is_not_on_the_page() {
+    #[tokio::test]
+    async fn a_code_is_not_on_the_page() {
         let expected = Expected { state: Secret::new("s"), issuer: None, sends_iss: false, approval: None };
-        let Page { status, html: page } = of(&expected.judge("state=s&code=canary-code"));
-        assert_eq!(status, 200);
+        let page = shown(&expected.judge("state=s&code=canary-code")).await;
         assert!(!page.contains("canary"));
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use tokio::net::TcpListener;
 
 use super::page;
@@ -50,7 +50,7 @@ impl SharedCallback {
         let (paths, keep) = (self.paths.clone(), Arc::new(keep));
         let router = Router::new().fallback(async move |method: Method, uri: Uri| {
             if method != Method::GET || !paths.load().iter().any(|path| path == uri.path()) {
-                return page::not_found().into_response();
+                return page::not_found();
             }
             let query = uri.query().unwrap_or_default();
             receive(query, &*keep).await.reply(query)
@@ -105,17 +105,15 @@ impl Received {
                 StatusCode::OK,
                 "Sign-in received",
                 "You may close this page; the command in the terminal goes on.",
-            )
-            .into_response(),
+            ),
             Self::Onwards(address) => page::onwards(&format!("{address}?{query}")),
-            Self::Administrator(answer) => page::of_unasked_administrator(answer).into_response(),
+            Self::Administrator(answer) => page::of_unasked_administrator(answer),
             Self::Away => page::notice(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Not just now",
                 "The sign-in cannot be looked up just now. Load this page again in a minute: its address holds the answer.",
-            )
-            .into_response(),
-            Self::NotExpected => page::not_expected().into_response(),
+            ),
+            Self::NotExpected => page::not_expected(),
         }
     }
 }

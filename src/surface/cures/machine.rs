@@ -8,56 +8,59 @@ use crate::store::{DirectoryError, RestoreError};
 use crate::text::quoted;
 use crate::tls::IdentityError;
 
-/// The cures of errors on the way to the provider's servers.
-pub(super) fn of_check(error: &Error) -> Vec<String> {
-    match error {
+/// The cure of an error on the way to the provider's servers.
+pub(super) fn of_check(error: &Error) -> Option<String> {
+    Some(match error {
         Error::NoAddress { .. } | Error::NotFound { .. } => {
-            vec!["check the host of the provider's server and this machine's DNS".to_owned()]
+            "check the host of the provider's server and this machine's DNS".into()
         }
         Error::Unreachable { .. } => {
-            vec![
-                "check this machine's network and firewall, and the port of the provider's server".to_owned(),
-            ]
+            "check this machine's network and firewall, and the port of the provider's server".into()
         }
-        Error::NoHandshake(_) => vec!["try again later".to_owned()],
-        Error::Refused(_) | Error::NotListed(_) if !error.needs_person() => {
-            vec!["try again later".to_owned()]
-        }
-        _ => Vec::new(),
-    }
+        Error::NoHandshake(_) => "try again later".into(),
+        Error::Refused(_) | Error::NotListed(_) if !error.needs_person() => "try again later".into(),
+        _ => return None,
+    })
 }
 
-pub(super) fn of_machine(error: &Error) -> Vec<String> {
-    match error {
+pub(super) fn of_machine(error: &Error) -> Option<String> {
+    Some(match error {
         Error::OwnCertificate(_) => {
-            vec!["remove [tls] certificate and key from the configuration to have one".to_owned()]
+            "remove [tls] certificate and key from the configuration to have one".into()
         }
         Error::Restore(RestoreError::InUse(_)) => {
-            vec!["stop serve, and wait for the commands that are running".to_owned()]
+            "stop serve, and wait for the commands that are running".into()
         }
-        Error::Directory(DirectoryError::Foreign { owner, path }) => of_foreign(owner, path),
+        Error::Directory(DirectoryError::Failed(..)) => {
+            "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"
+                .into()
+        }
+        Error::Authority(error) | Error::Identity(IdentityError::Authority(error))
+            if error.needs_new_ca() =>
+        {
+            format!("{} makes a new CA", command::RENEW_CA)
+        }
+        _ => return None,
+    })
+}
+
+/// The cures of a state directory that this user may not use.
+pub(super) fn of_this_user(error: &Error) -> Option<Vec<String>> {
+    match error {
+        Error::Directory(DirectoryError::Foreign { owner, path }) => Some(of_foreign(owner, path)),
         Error::Directory(DirectoryError::Failed(path, error))
             if error.kind() == std::io::ErrorKind::PermissionDenied =>
         {
-            vec![
+            Some(vec![
                 "of a service: start it once, which makes the directory; then run this as its user, with sudo -u USER"
-                    .to_owned(),
+                    .into(),
                 format!(
                     "by hand: sudo install -d -m 700 -o \"$(id -un)\" {}; or choose another with state_directory",
                     quoted(&path.to_string_lossy())
                 ),
-            ]
+            ])
         }
-        Error::Directory(DirectoryError::Failed(..)) => vec![
-            "choose another with state_directory in the configuration, or STATE_DIRECTORY in the environment"
-                .to_owned(),
-        ],
-        Error::Authority(error) | Error::Identity(IdentityError::Authority(error))
-            if error.needs_new_ca() =>
-        {
-            vec![format!("{} makes a new CA", command::RENEW_CA)]
-        }
-        _ => Vec::new(),
+        _ => None,
     }
 }
 
