@@ -38,11 +38,8 @@ pub(crate) mod transfer;
 mod waiting;
 pub(crate) mod watching;
 
-pub(crate) use api_tokens::error::ApiTokenError;
-pub(crate) use enrol::error::TableError;
-pub(crate) use error::{Error, LeftOut, Unproven};
-pub(crate) use import::error::ImportError;
+pub(crate) use error::{
+    ApiTokenError, Error, ImportError, KeysError, LeftOut, SetupError, TableError, Unproven,
+};
 pub(crate) use installation::{Installation, Nothing};
-pub(crate) use keys::error::KeysError;
 pub(crate) use names::shape::{NameOf, OldName};
-pub(crate) use setup::error::SetupError;

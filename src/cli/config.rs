@@ -68,7 +68,7 @@ fn check(options: &Options) -> Result<Done, Failure> {
             logging::start(config.log == LogFormat::Json, options.log_filter())?;
         }
         config.warnings.iter().for_each(|warning| print::words(&format!("warning: {warning}")));
-        let obstacles = preflight::obstacles(config, is_any_running(&config.state_directory));
+        let obstacles = preflight::obstacles(config, &[], is_any_running(&config.state_directory));
         failures.extend(obstacles.into_iter().map(Failure::from));
     }
     let last = failures.pop();

@@ -84,7 +84,6 @@ pub(crate) async fn set_disabled(
     Ok((account, is_new))
 }
 
-/// Removes an alias.
 pub(crate) async fn unalias(installation: &Installation, name: &str, alias: &str) -> Result<Account, Error> {
     let account = installation.exact_account(name).await?.account;
     let act = installation.act(Deed::AliasRemoved, &[&account.name], Some(alias));

@@ -5,16 +5,13 @@
 //! long that takes says nothing about a token. A text that cannot be a token is not compared, and of made-up tokens only
 //! so many.
 
-pub(super) mod error;
-
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use time::OffsetDateTime;
 
-use self::error::ApiTokenError;
 use super::audit::Deed;
-use super::error::Error;
+use super::error::{ApiTokenError, Error};
 use super::installation::Installation;
 use super::misses::{Judged, Lookups};
 use super::passwords::check_name;
@@ -76,15 +73,12 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<()
 /// What a text is, which a program sends as its token.
 #[derive(Debug)]
 pub(crate) enum Recognised {
-    /// This token.
     Token(Box<ApiToken>),
-    /// None.
     None,
     /// Not known: too many were sent that are none.
     TooMany,
 }
 
-/// Recognises tokens.
 #[derive(Default)]
 pub(crate) struct Recogniser {
     lookups: Lookups,

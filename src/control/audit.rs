@@ -10,72 +10,40 @@ pub(crate) use super::actors::{asker, by_token, command_line, on_the_page, signa
 use super::error::Error;
 use super::installation::Installation;
 use crate::store::{Act, Actor, AppPassword, Store, StoreError, TrailEntry};
+use crate::text::words;
 
 /// Number of entries read at once.
 const PAGE: u32 = 500;
 
-/// A change to an installation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
-    Authorized,
-    Revoked,
-    Removed,
-    AliasAdded,
-    AliasRemoved,
-    Disabled,
-    Enabled,
-    Exported,
-    Copied,
-    Imported,
-    Added,
-    PasswordCreated,
-    PasswordLimited,
-    PasswordRevoked,
-    KeysRotated,
-    BackedUp,
-    Restored,
-    StoreMoved,
-    Reloaded,
-    ReloadRefused,
-    Upgraded,
-    SessionsClosed,
-    Traced,
-    LinkShown,
-    ApiTokenCreated,
-    ApiTokenRevoked,
-}
-
-impl Deed {
-    /// The word in the store and in JSON; docs/operations.md has them all.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Authorized => "authorized",
-            Self::Revoked => "revoked",
-            Self::Removed => "removed",
-            Self::AliasAdded => "alias_added",
-            Self::AliasRemoved => "alias_removed",
-            Self::Disabled => "disabled",
-            Self::Enabled => "enabled",
-            Self::Exported => "exported",
-            Self::Copied => "copied",
-            Self::Imported => "imported",
-            Self::Added => "added",
-            Self::PasswordCreated => "password_created",
-            Self::PasswordLimited => "password_limited",
-            Self::PasswordRevoked => "password_revoked",
-            Self::KeysRotated => "keys_rotated",
-            Self::BackedUp => "backed_up",
-            Self::Restored => "restored",
-            Self::StoreMoved => "store_moved",
-            Self::Reloaded => "reloaded",
-            Self::ReloadRefused => "reload_refused",
-            Self::Upgraded => "upgraded",
-            Self::SessionsClosed => "sessions_closed",
-            Self::Traced => "traced",
-            Self::LinkShown => "link_shown",
-            Self::ApiTokenCreated => "api_token_created",
-            Self::ApiTokenRevoked => "api_token_revoked",
-        }
+words! {
+    /// A change to an installation; docs/operations.md has the words, which are in the store and in JSON.
+    pub(crate) Deed {
+        Authorized = "authorized",
+        Revoked = "revoked",
+        Removed = "removed",
+        AliasAdded = "alias_added",
+        AliasRemoved = "alias_removed",
+        Disabled = "disabled",
+        Enabled = "enabled",
+        Exported = "exported",
+        Copied = "copied",
+        Imported = "imported",
+        Added = "added",
+        PasswordCreated = "password_created",
+        PasswordLimited = "password_limited",
+        PasswordRevoked = "password_revoked",
+        KeysRotated = "keys_rotated",
+        BackedUp = "backed_up",
+        Restored = "restored",
+        StoreMoved = "store_moved",
+        Reloaded = "reloaded",
+        ReloadRefused = "reload_refused",
+        Upgraded = "upgraded",
+        SessionsClosed = "sessions_closed",
+        Traced = "traced",
+        LinkShown = "link_shown",
+        ApiTokenCreated = "api_token_created",
+        ApiTokenRevoked = "api_token_revoked",
     }
 }
 
@@ -83,8 +51,7 @@ impl Installation {
     /// The act of the installation's actor on the accounts of these names, which the store records with the change; `about`
     /// names the detail.
     pub(crate) fn act(&self, deed: Deed, accounts: &[&str], about: Option<&str>) -> Act {
-        let accounts = accounts.iter().map(|name| (*name).to_owned()).collect();
-        act(deed, accounts, about.map(str::to_owned), self.actor.clone())
+        act(deed, accounts, about, self.actor.clone())
     }
 
     /// The acts of a command that makes or changes one account, and perhaps its app password.
@@ -102,7 +69,7 @@ impl Installation {
 
     /// Records an act of the installation's actor outside of the store.
     pub(crate) async fn record(&self, deed: Deed, about: Option<&str>) {
-        record(&*self.store, deed, Vec::new(), about.map(str::to_owned), self.actor.clone()).await;
+        record(&*self.store, &self.act(deed, &[], about)).await;
     }
 
     /// Records that the actor is going to see the sign-in link of the account called `name`. If this fails, the link is
@@ -112,20 +79,16 @@ impl Installation {
     }
 }
 
-fn act(deed: Deed, accounts: Vec<String>, about: Option<String>, actor: Actor) -> Act {
-    Act { deed: deed.name().to_owned(), accounts, about, actor, at: OffsetDateTime::now_utc() }
+/// The act of `actor` on the accounts of these names.
+pub(super) fn act(deed: Deed, accounts: &[&str], about: Option<&str>, actor: Actor) -> Act {
+    let accounts = accounts.iter().map(|name| (*name).to_owned()).collect();
+    let (deed, about) = (deed.word().to_owned(), about.map(str::to_owned));
+    Act { deed, accounts, about, actor, at: OffsetDateTime::now_utc() }
 }
 
-/// Records an act of `actor` outside of the store.
-pub(super) async fn record(
-    store: &dyn Store,
-    deed: Deed,
-    accounts: Vec<String>,
-    about: Option<String>,
-    actor: Actor,
-) {
-    let act = act(deed, accounts, about, actor);
-    if let Err(error) = store.record(&act).await {
+/// Records an act outside of the store.
+pub(super) async fn record(store: &dyn Store, act: &Act) {
+    if let Err(error) = store.record(act).await {
         tracing::warn!("that this was done ({}) cannot be written to the audit trail: {error}", act.deed);
     }
 }

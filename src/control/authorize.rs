@@ -120,14 +120,9 @@ async fn choose_doors(
 }
 
 impl Ready {
-    /// The account.
-    pub(crate) fn account(&self) -> &str {
-        &self.seat.account
-    }
-
-    /// The person whose grant it is.
-    pub(crate) fn owner(&self) -> &str {
-        &self.seat.owner
+    /// The account, and the person whose grant it is.
+    pub(crate) fn names(&self) -> (&str, &str) {
+        (&self.seat.account, &self.seat.owner)
     }
 
     /// Proves the grant and stores it.
@@ -256,16 +251,14 @@ mod tests {
         assert!(matches!(one.pasted(&answer(&state(&one))), Ok(Answer::Code(_))));
 
         // The receiver of another process stores the answer, and `wait` collects it.
-        let receiver =
-            answers::Keeper::new(&installation, Arc::new(|_| Box::pin(std::future::ready(Ok(None)))));
-        let query = |consent: &Consent| Secret::new(format!("state={}&code=c", state(consent)));
-        assert!(receiver.keep(&state(&one), &query(&one)).await.unwrap());
+        let keep = async |consent: &Consent| {
+            let query = Secret::new(format!("state={}&code=c", state(consent)));
+            answers::keep(&*installation.store, &installation.sealer, &state(consent), &query).await.unwrap()
+        };
+        assert!(keep(&one).await);
         assert!(matches!(one.wait(&installation).await, Ok(Answer::Code(_))));
         another.withdraw(&installation).await;
-        assert!(
-            !receiver.keep(&state(&another), &query(&another)).await.unwrap(),
-            "it is no longer waited for"
-        );
+        assert!(!keep(&another).await, "it is no longer waited for");
         assert!(super::super::accounts::list(&installation).await.unwrap().is_empty());
     }
 }

@@ -14,11 +14,8 @@ use crate::store::{self, StateDirectory, StoreError};
 /// The key that opens a backup.
 #[derive(Debug)]
 pub(crate) struct NeededKey<'a> {
-    /// Its number.
     pub(crate) id: u32,
-    /// The place of the key.
     pub(crate) source: &'a KeySource,
-    /// How many accounts the backup has.
     pub(crate) accounts: usize,
 }
 

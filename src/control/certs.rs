@@ -6,7 +6,6 @@ use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
 mod shared;
-mod source;
 
 use super::error::Error;
 use super::installation::{Installation, Nothing};
@@ -14,10 +13,9 @@ use crate::command;
 use crate::config::Config;
 use crate::tls::{Authority, Identity, IdentityWarning};
 
-use self::source::own;
+use self::shared::own;
 
-pub(super) use shared::{bring_back, follow, of_store, take_along, to_take_along};
-pub(super) use source::{is_shared, settings};
+pub(super) use shared::{bring_back, follow, is_shared, of_store, settings, take_along, to_take_along};
 
 /// The CA's file, made if it is missing; `None` with a certificate of the user's own.
 pub(crate) async fn ca_file(installation: &Installation) -> Result<Option<std::path::PathBuf>, Error> {
@@ -48,19 +46,17 @@ pub(crate) async fn find(config: Config) -> Result<(Authority, bool), Error> {
 
 /// The CA, if there is one; makes none.
 pub(crate) async fn find_to_read(config: Config) -> Result<Result<Authority, Nothing>, Error> {
-    let directory = config.state_directory.clone();
+    let nothing = Nothing { directory: config.state_directory.clone() };
     if is_shared(&config) {
-        let installation = match Installation::open_to_read(config).await? {
-            Ok(installation) => installation,
-            Err(nothing) => return Ok(Err(nothing)),
-        };
-        return match shared::is_missing(&installation).await? {
-            true => Ok(Err(Nothing { directory })),
-            false => Ok(Ok(authority(&installation).await?)),
+        return match Installation::open_to_read(config).await? {
+            Ok(installation) if !shared::is_missing(&installation).await? => {
+                Ok(Ok(authority(&installation).await?))
+            }
+            _ => Ok(Err(nothing)),
         };
     }
-    match config.tls.own.is_none() && !Authority::is_there(&directory) {
-        true => Ok(Err(Nothing { directory })),
+    match config.tls.own.is_none() && !Authority::is_there(&nothing.directory) {
+        true => Ok(Err(nothing)),
         false => Ok(Ok(Authority::open(&own(&config)?, OffsetDateTime::now_utc())?)),
     }
 }

@@ -6,7 +6,6 @@
 mod mail;
 mod names;
 mod step;
-mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use super::installation::Installation;
 use super::providers::Legs;
 use crate::account::{self, Found};
 use crate::config::{Config, Door, Names};
-use crate::store::{Grant, LoginRecord, is_of_domain};
+use crate::store::{Grant, LoginRecord, SealedSetting, is_of_domain};
 use crate::token::AccessToken;
 use crate::upstream::Dialler;
 
@@ -35,23 +34,20 @@ pub(crate) async fn check(
     tell: &mut (dyn FnMut(CheckEvent<'_>) + Send),
 ) -> Result<Outcome, Error> {
     let mut steps = Steps::new(tell);
-    let Some(installation) = open(&mut steps, config, name).await else { return Ok(steps.outcome()) };
-    let accounts = match name {
-        Some(name) => match installation.account(name).await {
-            Ok(found) => vec![found],
-            Err(error) => {
-                steps.done("account", Some(Instant::now()), Err(error));
-                return Ok(steps.outcome());
-            }
-        },
-        None => all(&installation).await?,
+    let Some(installation) = open(&mut steps, config, name).await else { return Ok(steps.outcome) };
+    let accounts = match chosen(&installation, name).await {
+        Err(error) if name.is_some() => {
+            steps.done("account", Some(Instant::now()), Err(error));
+            return Ok(steps.outcome);
+        }
+        accounts => accounts?,
     };
     if accounts.is_empty() {
         steps.tell(CheckEvent::NoAccounts(&installation.config.state_directory));
     }
     steps.tell(CheckEvent::Accounts(accounts.len()));
     check_all(&mut steps, &installation, &accounts, only).await?;
-    Ok(steps.outcome())
+    Ok(steps.outcome)
 }
 
 /// Like [`check`], for an installation that is open.
@@ -62,12 +58,9 @@ pub(crate) async fn check_open(
     tell: &mut (dyn FnMut(CheckEvent<'_>) + Send),
 ) -> Result<Outcome, Error> {
     let mut steps = Steps::new(tell);
-    let accounts = match name {
-        Some(name) => vec![installation.account(name).await?],
-        None => all(installation).await?,
-    };
+    let accounts = chosen(installation, name).await?;
     check_all(&mut steps, installation, &accounts, only).await?;
-    Ok(steps.outcome())
+    Ok(steps.outcome)
 }
 
 async fn check_all(
@@ -105,7 +98,11 @@ async fn check_all(
     Ok(())
 }
 
-async fn all(installation: &Installation) -> Result<Vec<Found>, Error> {
+/// The account called `name`, or all.
+async fn chosen(installation: &Installation, name: Option<&str>) -> Result<Vec<Found>, Error> {
+    if let Some(name) = name {
+        return Ok(vec![installation.account(name).await?]);
+    }
     let mut all = Vec::new();
     for account in installation.store.accounts().await? {
         all.extend(account::find(&*installation.store, &account.name).await?);
@@ -116,7 +113,7 @@ async fn all(installation: &Installation) -> Result<Vec<Found>, Error> {
 /// Opens store and key, for a check of the account called `name`, or of all.
 async fn open(steps: &mut Steps<'_>, config: Config, name: Option<&str>) -> Option<Installation> {
     let started = Instant::now();
-    let (directory, source) = (config.state_directory.clone(), config.store.key.clone());
+    let (directory, place) = (config.state_directory.clone(), config.store.key.clone());
     let installation = match Installation::open_to_read(config).await {
         Ok(Ok(installation)) => installation,
         Ok(Err(nothing)) => {
@@ -132,28 +129,26 @@ async fn open(steps: &mut Steps<'_>, config: Config, name: Option<&str>) -> Opti
         }
     };
     steps.done("store", Some(started), Ok(Finding::Store { directory }));
-    let started = Instant::now();
-    let opened = opens_everything(&installation).await;
-    let keys = installation.sealer.key_ids();
-    let found = opened.map(|values| Finding::Key { source, keys, values });
-    steps.done("key", Some(started), found).then_some(installation)
+    let opened = async {
+        let values = opens_everything(&installation).await?;
+        Ok(Finding::Key { place, keys: installation.sealer.key_ids(), values })
+    };
+    steps.timed("key", opened).await.then_some(installation)
 }
 
 async fn opens_everything(installation: &Installation) -> Result<usize, Error> {
-    let sealer = &installation.sealer;
     let mut count = 0;
-    for setting in &installation.store.sealed_settings().await? {
-        let opened = sealer.open(&setting.key, &setting.value);
-        opened.map_err(|error| Error::NotSealedHere { what: setting.key.clone(), error })?;
+    let mut open = |what: &str, context: &str, sealed: &[u8]| {
         count += 1;
+        let opened = installation.sealer.open(context, sealed).map(drop);
+        opened.map_err(|error| Error::NotSealedHere { what: what.to_owned(), error })
+    };
+    for SealedSetting { key, value } in &installation.store.sealed_settings().await? {
+        open(key, key, value)?;
     }
     for mut grant in installation.store.grants().await? {
         let what = format!("the grant of {}", grant.owner);
-        for (context, sealed) in grant.sealed() {
-            let opened = sealer.open(&context, sealed);
-            opened.map_err(|error| Error::NotSealedHere { what: what.clone(), error })?;
-            count += 1;
-        }
+        grant.sealed().try_for_each(|(context, sealed)| open(&what, &context, sealed))?;
     }
     Ok(count)
 }
@@ -181,10 +176,10 @@ async fn account_steps(
     };
     let mut ways = Vec::new();
     for &door in &doors {
-        steps.at(Some(door));
+        steps.protocol = Some(door);
         ways.extend(way(steps, own, name, grant, door).await);
     }
-    steps.at(None);
+    steps.protocol = None;
     if ways.is_empty() {
         return;
     }
@@ -196,12 +191,12 @@ async fn account_steps(
     let names = Names { account: name, owner: grant.person(), remembered: account.sign_in_as };
     for dialler in ways {
         let door = dialler.service.door;
-        steps.at(Some(door));
+        steps.protocol = Some(door);
         if mail::opens(steps, &own.provider.title, dialler, names, &token.secret).await {
             let _ = installation.store.set_trouble(&account.id, door.name(), None).await;
         }
     }
-    steps.at(None);
+    steps.protocol = None;
 }
 
 /// The way to the server of `door`, if `grant` opens the door and the server answers.
@@ -238,27 +233,23 @@ async fn token(
     grant: &Grant,
     own: &Legs,
 ) -> Option<Arc<AccessToken>> {
-    let started = Instant::now();
-    let renewed = grants::renew(installation, legs, grant, &found.mailbox, Renewal::OncePerMinute).await;
-    let (token, was_asked) = match renewed {
-        Ok(Renewed { token: Ok(token), was_asked }) => (token, was_asked),
-        Ok(Renewed { token: Err(failure), .. }) => {
-            let account = found.record.account.name.clone();
-            let (grant, failure) = (Box::new(grant.clone()), Box::new(failure));
-            steps.done("token", Some(started), Err(Error::NoToken { account, grant, failure }));
-            return None;
-        }
-        Err(error) => {
-            steps.done("token", Some(started), Err(error));
-            return None;
-        }
+    let mut renewed = None;
+    let renewal = async {
+        let when = Renewal::OncePerMinute;
+        let Renewed { token, was_asked } =
+            grants::renew(installation, legs, grant, &found.mailbox, when).await?;
+        let token = token.map_err(|failure| Error::NoToken {
+            account: found.record.account.name.clone(),
+            grant: Box::new(grant.clone()),
+            failure: Box::new(failure),
+        })?;
+        Ok(Finding::Token {
+            minutes: renewed.insert(token).minutes_left(),
+            was_asked,
+            scopes: grant.scopes.clone(),
+            missing: own.provider.missing(grant.known_scopes()),
+        })
     };
-    let told = Finding::Token {
-        minutes: token.minutes_left(),
-        was_asked,
-        scopes: grant.scopes.clone(),
-        missing: own.provider.missing(grant.known_scopes()),
-    };
-    steps.done("token", Some(started), Ok(told));
-    Some(token)
+    steps.timed("token", renewal).await;
+    renewed
 }

@@ -13,7 +13,6 @@
 
 mod redirect;
 mod table;
-mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,13 +23,12 @@ use url::Url;
 
 use self::redirect::{Way, way};
 use self::table::{Kept, Record, TRIES};
-use self::tokens::id_of;
 use super::authorize::{
     self, Answer, AuthorizeRequest, Authorized, Consent, ConsentWay, Pending, Plan, Todo,
 };
 use super::error::Error;
 use super::installation::Installation;
-use crate::config::Door;
+use super::marks;
 use crate::oauth::{RedirectError, state_of};
 use crate::secret::{Secret, random_text};
 use crate::store::{Actor, ShortLived};
@@ -48,22 +46,11 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The request for a consent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
-    /// The mailbox's address.
     pub(crate) account: String,
-    /// The provider's name, if the address does not determine it.
     pub(crate) provider: Option<String>,
-    /// The person who consents, if it is not the account itself.
     pub(crate) owner: Option<String>,
-    /// Further login names.
-    pub(crate) aliases: Vec<String>,
-    /// The doors that must open; `None` chooses them by the store and the configuration.
-    pub(crate) protocols: Option<Vec<Door>>,
-    /// The name of the app password to make if the account has none; `None` makes none.
-    pub(crate) password: Option<String>,
     /// Whether the person is asked even if the owner has a grant that works.
     pub(crate) anew: bool,
-    /// Whether an alias that is another address is allowed.
-    pub(crate) yes: bool,
     /// Where the person begins again if the consent fails: a path of the page.
     pub(crate) back: Option<Secret>,
 }
@@ -83,10 +70,11 @@ pub(crate) struct Begun {
 
 impl From<Asked> for AuthorizeRequest {
     fn from(asked: Asked) -> Self {
-        let Asked { account, provider, owner, aliases, protocols, password, anew, .. } = asked;
+        let Asked { account, provider, owner, anew, .. } = asked;
         // The redirect URI depends on the provider, which is found first.
         let way = ConsentWay::Brought { redirect_uri: String::new(), anew };
-        Self { account, provider, owner, aliases, protocols, way, password, seconds: LIFE.as_secs() }
+        let (aliases, seconds) = (Vec::new(), LIFE.as_secs());
+        Self { account, provider, owner, aliases, protocols: None, way, password: None, seconds }
     }
 }
 
@@ -100,8 +88,8 @@ impl Consents {
         asked: Asked,
         visitor: Visitor,
     ) -> Result<Begun, Error> {
-        let (yes, back) = (asked.yes, asked.back.clone());
-        let judged = Plan::new(&installation.config, asked.into())?.judge(&installation, yes).await?;
+        let back = asked.back.clone();
+        let judged = Plan::new(&installation.config, asked.into())?.judge(&installation, false).await?;
         let way = way(&judged.provider.redirect_uri, &visitor, page);
         let pastes = matches!(way, Way::Pasted(_));
         let (redirect_uri, listener) = match way {
@@ -113,45 +101,57 @@ impl Consents {
         };
         let provider = judged.provider.title.clone();
         let begun = authorize::begin(&installation, judged.brought_to(redirect_uri), &mut |_| ()).await?;
-        let origin = visitor.origin;
-        let mut record = Record {
-            key: String::new(),
+        let (id, stage, account, owner, waiting) = match &begun {
+            Pending::Ready(ready) => {
+                let (account, owner) = ready.names();
+                (random_text::<16>(), Stage::Working, account, owner, None)
+            }
+            Pending::Consent(consent) => {
+                let (Todo::Open { url, .. } | Todo::Paste { url, .. }) = consent.todo() else {
+                    return Err(Error::OtherAnswer);
+                };
+                let id = id_of(consent.state().ok_or(Error::OtherAnswer)?.expose());
+                let stage = Stage::Waiting { url: url.clone(), pastes };
+                (id, stage, consent.account(), consent.owner(), consent.frozen())
+            }
+        };
+        let (origin, key) = (visitor.origin, self.marks.token(&key_kind(&id)));
+        let record = Record {
+            key: ShortLived::key_of(key.expose()),
             origin: origin.clone(),
-            account: String::new(),
-            owner: String::new(),
+            account: account.to_owned(),
+            owner: owner.to_owned(),
             provider,
             back: back.map(|back| back.expose().to_owned()),
             actor: installation.actor.clone(),
-            stage: Stage::Working,
-            waiting: None,
+            stage,
+            waiting,
         };
-        let consent = match begun {
-            Pending::Consent(consent) => consent,
-            Pending::Ready(ready) => {
-                (record.account, record.owner) = (ready.account().to_owned(), ready.owner().to_owned());
-                let (id, account) = (random_text::<16>(), record.account.clone());
-                let key = self.new_key(&id);
-                record.key = ShortLived::key_of(key.expose());
-                self.add(&id, &record, time::Duration::try_from(LIFE).unwrap_or_default()).await?;
-                self.work(&id, account, async move { ready.finish(&installation, &mut |_| ()).await });
-                return Ok(Begun { id, key, origin, url: None });
-            }
-        };
-        let (Todo::Open { url, .. } | Todo::Paste { url, .. }) = consent.todo() else {
-            return Err(Error::OtherAnswer);
-        };
-        let (url, state) = (url.clone(), consent.state().cloned().ok_or(Error::OtherAnswer)?);
-        (record.account, record.owner) = (consent.account().to_owned(), consent.owner().to_owned());
-        record.stage = Stage::Waiting { url: url.clone(), pastes };
-        record.waiting = consent.frozen();
-        let id = id_of(state.expose());
-        let key = self.new_key(&id);
-        record.key = ShortLived::key_of(key.expose());
         self.add(&id, &record, time::Duration::try_from(LIFE).unwrap_or_default()).await?;
-        if let Some(listener) = listener {
-            self.listeners.hold(listener, state, format!("{origin}{ANSWER}"), Instant::now() + LIFE);
+        match begun {
+            Pending::Ready(ready) => {
+                self.work(&id, record.account, async move { ready.finish(&installation, &mut |_| ()).await });
+            }
+            Pending::Consent(consent) => {
+                if let (Some(listener), Some(state)) = (listener, consent.state().cloned()) {
+                    let until = Instant::now() + LIFE;
+                    self.listeners.hold(listener, state, format!("{origin}{ANSWER}"), until);
+                }
+            }
         }
-        Ok(Begun { id, key, origin, url: (!pastes).then_some(url) })
+        let url = match record.stage {
+            Stage::Waiting { url, pastes: false } => Some(url),
+            _ => None,
+        };
+        Ok(Begun { id, key, origin, url })
+    }
+
+    /// Where a browser takes the answer with this `state`: an address on the page where its consent began, which may be
+    /// another instance's.
+    pub(crate) async fn place_of(&self, state: &str) -> Result<Option<String>, NotTaken> {
+        let found = self.load(&id_of(state), self.marks.knows(marks::STATE, state)).await?;
+        let waiting = found.filter(|Kept { record, .. }| record.waiting.is_some());
+        Ok(waiting.map(|Kept { record, .. }| format!("{}{ANSWER}", record.origin)))
     }
 
     /// Takes the answer that a browser brings in `query`; `key_of` gives the browser's key for the consent with that
@@ -164,22 +164,10 @@ impl Consents {
     ) -> Result<String, NotTaken> {
         let state = state_of(query).ok_or(NotTaken::Unknown)?;
         let id = id_of(state.expose());
-        let key = key_of(&id);
-        for _ in 0..TRIES {
-            let mut kept = self.of_state(&id, state.expose()).await?.ok_or(NotTaken::Unknown)?;
-            kept.record.judge(key.as_ref())?;
-            // None for a second request with the same answer, of a person who reloads the page.
-            let Some(frozen) = kept.record.waiting.take() else { return Ok(id) };
-            let installation = with(kept.record.actor.clone());
-            let consent = Consent::thawed(&installation, frozen);
-            if self.is_ours(&id, &mut kept).await? {
-                self.listeners.let_go(state.expose());
-                let answered = consent.map(|consent| (consent.brought(query), consent));
-                self.finish(&id, kept.record.account, installation, answered);
-                return Ok(id);
-            }
-        }
-        Err(NotTaken::Away)
+        let (key, is_marked) = (key_of(&id), self.marks.knows(marks::STATE, state.expose()));
+        self.take(&id, key.as_ref(), is_marked, with, |consent| Ok(consent.brought(query))).await?;
+        self.listeners.let_go(state.expose());
+        Ok(id)
     }
 
     /// Takes the answer that a person pasted for the consent called `id`.
@@ -191,20 +179,44 @@ impl Consents {
         with: impl Fn(Actor) -> Installation,
     ) -> Result<(), NotTaken> {
         // Without a key the store is not asked.
-        let key = key.ok_or(NotTaken::OtherBrowser)?;
+        let is_marked = self.is_key(id, key.ok_or(NotTaken::OtherBrowser)?);
+        let judge = |consent: &Consent| match consent.pasted(text) {
+            Err(error @ (RedirectError::WrongState | RedirectError::Malformed(_))) => {
+                Err(NotTaken::Pasted(error))
+            }
+            answer => Ok(answer),
+        };
+        self.take(id, key, is_marked, with, judge).await
+    }
+
+    /// Finishes the consent called `id` with the answer that `judge` finds for it. Of several processes that get an
+    /// answer, one finishes; if another one, or a rotation of the keys, has written the row, it is read again.
+    async fn take(
+        self: &Arc<Self>,
+        id: &str,
+        key: Option<&Secret>,
+        is_marked: bool,
+        with: impl Fn(Actor) -> Installation,
+        judge: impl Fn(&Consent) -> Result<Result<Answer, RedirectError>, NotTaken>,
+    ) -> Result<(), NotTaken> {
         for _ in 0..TRIES {
-            let mut kept = self.of_key(id, key).await?.ok_or(NotTaken::Unknown)?;
-            kept.record.judge(Some(key))?;
+            let mut kept = self.load(id, is_marked).await?.ok_or(NotTaken::Unknown)?;
+            kept.record.judge(key)?;
+            // None for a second request with the same answer, of a person who reloads the page.
             let Some(frozen) = kept.record.waiting.take() else { return Ok(()) };
             let installation = with(kept.record.actor.clone());
-            let answered =
-                Consent::thawed(&installation, frozen).map(|consent| (consent.pasted(text), consent));
-            if let Ok((Err(error @ (RedirectError::WrongState | RedirectError::Malformed(_))), _)) = &answered
-            {
-                return Err(NotTaken::Pasted(error.clone()));
-            }
-            if self.is_ours(id, &mut kept).await? {
-                self.finish(id, kept.record.account, installation, answered);
+            let answered = match Consent::thawed(&installation, frozen) {
+                Ok(consent) => Ok((judge(&consent)?, consent)),
+                Err(error) => Err(error),
+            };
+            kept.record.stage = Stage::Working;
+            if self.replace(id, &kept).await? {
+                self.work(id, kept.record.account, async move {
+                    match answered? {
+                        (Ok(answer), consent) => consent.finish(&installation, answer, &mut |_| ()).await,
+                        (Err(error), consent) => Err(consent.refused(&installation, error).await),
+                    }
+                });
                 return Ok(());
             }
         }
@@ -232,26 +244,18 @@ impl Consents {
         }
     }
 
-    /// Whether this process finishes the consent: of several that get its answer, one does. If not, the row was written
-    /// by another process, or by a rotation of the keys: it is to be read again.
-    async fn is_ours(&self, id: &str, kept: &mut Kept) -> Result<bool, NotTaken> {
-        kept.record.stage = Stage::Working;
-        self.replace(id, kept).await
+    async fn look(&self, id: &str, key: Option<&Secret>) -> Result<View, NotTaken> {
+        // Without a key the store is not asked.
+        let key = key.ok_or(NotTaken::Unknown)?;
+        let Kept { record, .. } = self.load(id, self.is_key(id, key)).await?.ok_or(NotTaken::Unknown)?;
+        record.judge(Some(key)).map_err(|_| NotTaken::Unknown)?;
+        let Record { account, owner, provider, back, stage, .. } = record;
+        Ok(View { account, owner, provider, back: back.map(Secret::new), stage })
     }
 
-    fn finish(
-        self: &Arc<Self>,
-        id: &str,
-        account: String,
-        installation: Installation,
-        answered: Result<(Result<Answer, RedirectError>, Consent), Error>,
-    ) {
-        self.work(id, account, async move {
-            match answered? {
-                (Ok(answer), consent) => consent.finish(&installation, answer, &mut |_| ()).await,
-                (Err(error), consent) => Err(consent.refused(&installation, error).await),
-            }
-        });
+    /// Whether `key` was made for the consent called `id`; what was made up is known before the store is asked.
+    fn is_key(&self, id: &str, key: &Secret) -> bool {
+        self.marks.knows(&key_kind(id), key.expose())
     }
 
     /// Completes the consent called `id`, even if the browser goes away.
@@ -267,6 +271,18 @@ impl Consents {
             drop(busy);
         });
     }
+}
+
+/// The id of the consent whose answer has this `state`, so that any instance finds it; the id does not tell the `state`.
+fn id_of(state: &str) -> String {
+    let mut id = ShortLived::key_of(&format!("consent {state}"));
+    id.truncate(22);
+    id
+}
+
+/// What the mark of a browser's key for the consent called `id` is made for.
+fn key_kind(id: &str) -> String {
+    format!("consent {id}")
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 //! made: a mistake in the last line makes no account. The accounts of one owner at one provider share a grant from
 //! the start, and one consent opens them all.
 
-pub(super) mod error;
 mod table;
 
 use std::collections::HashMap;
@@ -14,10 +13,9 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use self::error::TableError;
 use super::accounts::canonical_name;
 use super::audit::Deed;
-use super::error::Error;
+use super::error::{Error, TableError};
 use super::installation::Installation;
 use super::names::{Owners, check_account, check_aliases, check_login_name, check_owner};
 use super::{passwords, providers, waiting};
@@ -40,7 +38,6 @@ pub(crate) struct Enrolling {
     provider: Arc<Provider>,
 }
 
-/// A new account.
 #[derive(Debug)]
 pub(crate) struct Enrolled {
     pub(crate) account: String,
@@ -80,7 +77,11 @@ pub(crate) async fn judge(
         let names = judge_names(installation, &owners, row, yes).await;
         let provider = providers::choose(&installation.config, &row.account, row.provider.as_deref());
         match (names, provider) {
-            (Ok(()), Ok(provider)) => enrolling.push(Enrolling::of(row, provider)),
+            (Ok(()), Ok(provider)) => {
+                let Row { line, account, owner, aliases, .. } = row.clone();
+                let owner = owner.unwrap_or_else(|| account.clone());
+                enrolling.push(Enrolling { line, account, owner, aliases, provider });
+            }
             (Ok(()), Err(error)) | (Err(error), Ok(_)) => fault(error),
             (Err(error), Err(other)) => {
                 fault(error);
@@ -145,14 +146,6 @@ async fn judge_names(
     check_aliases(installation, owners, account, aliases, yes).await
 }
 
-impl Enrolling {
-    fn of(row: &Row, provider: Arc<Provider>) -> Self {
-        let Row { line, account, owner, aliases, .. } = row.clone();
-        let owner = owner.unwrap_or_else(|| account.clone());
-        Self { line, account, owner, aliases, provider }
-    }
-}
-
 /// Makes one account, with an app password called `password` if given.
 pub(crate) async fn make(
     installation: &Installation,
@@ -174,7 +167,9 @@ pub(crate) async fn make(
     let acts = installation.acts(Deed::Added, &account, Some(&owner), row.as_ref());
     let authorization = Authorization { account, aliases, grant, id, password: row, disabled: false };
     let stored = installation.store.authorize(&authorization, &acts).await.map_err(taken)?;
-    let state = state_of(installation, stored.grant).await?;
+    let grant = stored.grant.ok_or(Error::RemovedAgain)?;
+    // The owner may have had that grant before.
+    let state = installation.store.grant(&grant).await?.ok_or(Error::RemovedAgain)?.state;
     let Authorization { account, aliases, .. } = authorization;
     let by_domain = installation.config.provider_of(&account);
     let provider_is_named = by_domain.is_none_or(|other| other.name != provider.name);
@@ -221,12 +216,6 @@ fn taken(error: StoreError) -> Error {
     }
 }
 
-/// The state of the grant that the new account has.
-async fn state_of(installation: &Installation, grant: Option<Id>) -> Result<GrantState, Error> {
-    let Some(id) = grant else { return Err(Error::RemovedAgain) };
-    Ok(installation.store.grant(&id).await?.ok_or(Error::RemovedAgain)?.state)
-}
-
 /// A file for the new passwords, made before the first account, with access for its owner only.
 pub(crate) struct PasswordFile(std::fs::File);
 
@@ -242,7 +231,6 @@ impl PasswordFile {
         Ok(file)
     }
 
-    /// Writes the password of an account.
     pub(crate) fn put(&mut self, enrolled: &Enrolled) -> Result<(), Error> {
         match &enrolled.password {
             Some(password) => self.line(&[&enrolled.account, password.expose()]),

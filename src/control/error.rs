@@ -2,18 +2,16 @@
 //! operations, so that a surface renders them in one place.
 
 mod kind;
+mod parts;
 mod unproven;
-mod words;
 
 use std::path::PathBuf;
 
+pub(crate) use parts::{ApiTokenError, ImportError, KeysError, SetupError, TableError};
+use parts::{unknown_domain, why};
 pub(crate) use unproven::{LeftOut, Unproven};
-use words::{unknown_domain, why};
 
-use super::enrol::error::TableError;
-use super::import::error::ImportError;
 use super::names::shape::{NameFault, OldName};
-use super::setup::error::SetupError;
 use crate::account::PasswordError;
 use crate::config::{ConfigError, Door, Endpoint};
 use crate::logging::LogFilterError;
@@ -211,7 +209,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Setup(#[from] SetupError),
     #[error(transparent)]
-    ApiToken(#[from] super::api_tokens::error::ApiTokenError),
+    ApiToken(#[from] ApiTokenError),
 
     // A running proxy.
     #[error("it is stopping, and takes no new configuration")]
@@ -221,7 +219,7 @@ pub(crate) enum Error {
     #[error("{keys} holds one key, and only you can add another")]
     ForeignKeys { keys: KeySource, current: u32 },
     #[error(transparent)]
-    Keys(#[from] super::keys::error::KeysError),
+    Keys(#[from] KeysError),
     #[error("the old keys are kept, because they still seal {}", .0.join(", "))]
     KeysStillNeeded(Vec<String>),
     #[error("{what} cannot be opened, so the old key stays: {error}")]

@@ -31,11 +31,8 @@ const PAGE: u32 = 500;
 /// An account with its grant.
 #[derive(Debug)]
 pub(crate) struct Overview {
-    /// The account.
     pub(crate) account: Account,
-    /// Its grant; `None` if it has none.
     pub(crate) grant: Option<Grant>,
-    /// Whether the account can be used.
     pub(crate) state: State,
     /// The doors that the grant opens by its scopes; none after it was revoked.
     pub(crate) protocols: Vec<Door>,
@@ -43,7 +40,6 @@ pub(crate) struct Overview {
     pub(crate) scopes_missing: Vec<String>,
     /// Events that would end the grant; empty after its end.
     pub(crate) ends: Vec<GrantEnd>,
-    /// The trouble and its cure.
     pub(crate) trouble: Option<Trouble>,
     /// What opens it besides the grant.
     pub(crate) keys: Keys,
@@ -52,7 +48,6 @@ pub(crate) struct Overview {
 /// Whether an account can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// The state of its grant or its mailbox.
     Of(GrantState),
     /// Every login is refused, in any state of the grant.
     Disabled,
@@ -109,20 +104,17 @@ impl Overview {
     pub(super) fn of(installation: &Installation, row: AccountRow) -> Self {
         let keys = Keys::of(&installation.config, &row);
         let AccountRow { account, grant, .. } = row;
-        let provider = grant.as_ref().and_then(|grant| installation.config.providers.get(&grant.provider));
-        Self::new(account, grant, provider.map(|provider| &**provider), keys)
-    }
-
-    fn new(account: Account, grant: Option<Grant>, provider: Option<&Provider>, keys: Keys) -> Self {
-        let both = grant.as_ref().zip(provider);
+        let providers = &installation.config.providers;
+        let both = grant.as_ref().and_then(|grant| Some((grant, providers.get(&grant.provider)?)));
         let scopes_missing =
             both.map(|(grant, provider)| provider.missing(grant.known_scopes())).unwrap_or_default();
-        let opened = |(grant, provider): (&Grant, &Provider)| provider.opened_by(grant.known_scopes());
+        let in_force = both.filter(|(grant, _)| grant.is_in_force());
+        let opened = in_force.map(|(grant, provider)| provider.opened_by(grant.known_scopes()));
         Self {
             state: state(&account, grant.as_ref()),
-            protocols: both.filter(|(grant, _)| grant.is_in_force()).map(opened).unwrap_or_default(),
+            protocols: opened.unwrap_or_default(),
             ends: both.map(|(grant, provider)| ends(grant, provider)).unwrap_or_default(),
-            trouble: trouble(&account, grant.as_ref(), provider.is_some(), &scopes_missing),
+            trouble: trouble(&account, grant.as_ref(), both.is_some(), &scopes_missing),
             scopes_missing,
             account,
             grant,
@@ -229,17 +221,13 @@ pub(crate) async fn refresh(
 /// When a person's command fetches a new token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Renewal {
-    /// Always.
     Always,
     /// Unless a token came within the last minute: a check that is repeated asks no more often.
     OncePerMinute,
 }
 
-/// The result of [`renew`].
 pub(super) struct Renewed {
-    /// The token, or why there is none.
     pub(super) token: Result<Arc<AccessToken>, TokenFailure>,
-    /// Whether the provider was asked.
     pub(super) was_asked: bool,
 }
 

@@ -8,8 +8,6 @@
 
 mod applying;
 mod carried;
-pub(super) mod error;
-mod existing;
 mod ignored;
 pub(super) mod ini;
 mod judging;
@@ -28,10 +26,9 @@ mod vault;
 
 use std::path::Path;
 
-use self::error::ImportError;
 use self::ini::Ini;
 use self::source::Source;
-use super::error::Error;
+use super::error::{Error, ImportError};
 use crate::secret::Secret;
 use crate::store::fold;
 
@@ -48,7 +45,6 @@ pub(crate) use text::Sight;
 const LONGEST: u64 = 8 * 1024 * 1024;
 /// Prefix that names an AWS secret.
 const AWS: &str = "aws:";
-/// Options that a cache may hold.
 const CACHED: [&str; 7] = [
     "access_token",
     "access_token_expiry",
@@ -73,8 +69,8 @@ impl Old {
             changes.extend(lay_over(&mut ini, cache)?);
         }
         let directory = std::path::absolute(file)?.parent().map(Path::to_owned).unwrap_or_default();
-        let mut source = Source::read(&ini, &directory, target.existing().clone(), &target.directory());
-        source.changes = changes;
+        let keys = target.file.parent().map(Path::to_owned).unwrap_or_default();
+        let source = Source::read(&ini, &directory, target.carried.existing.clone(), keys, changes);
         match source.servers.is_empty() && source.accounts.is_empty() && source.left.is_empty() {
             true => Err(ImportError::NotEmailOauth2Proxy { file: file.to_owned() }.into()),
             false => Ok(Self { source }),
@@ -90,10 +86,8 @@ impl Old {
 
     /// Whether `password` opens the encrypted values of the account of that name, if it has any.
     pub(crate) fn opens(&self, name: &str, password: &Secret) -> bool {
-        let Some(account) = self.source.accounts.iter().find(|account| account.name == name) else {
-            return false;
-        };
-        opening::fits(account, password)
+        let account = self.source.accounts.iter().find(|account| account.name == name);
+        account.is_some_and(|account| opening::fits(account, password))
     }
 
     /// The lines of a file of passwords that belong to none of its accounts.
@@ -102,7 +96,6 @@ impl Old {
         passwords.unmatched(|user| accounts.iter().any(|account| fold(&account.name) == fold(user)))
     }
 
-    /// The plan.
     pub(crate) fn scheme(&self, passwords: &Passwords) -> Scheme {
         Scheme::of(&self.source, passwords)
     }

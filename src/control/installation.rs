@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::actors;
-use super::error::Error;
-use super::keys::error::KeysError;
+use super::error::{Error, KeysError};
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
 use crate::config::Config;
@@ -21,13 +20,9 @@ use crate::token::Tokens;
 /// How often to check a grant that is being refreshed.
 const LEASE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// An opened installation.
 pub(crate) struct Installation {
-    /// Its configuration.
     pub(crate) config: Arc<Config>,
-    /// Its store.
     pub(crate) store: Arc<dyn Store>,
-    /// Its keys.
     pub(crate) sealer: Arc<Sealer>,
     /// Who asks for its operations: the audit trail names the person with each change.
     pub(crate) actor: Actor,
@@ -65,8 +60,11 @@ impl Installation {
         let judge = sealer.clone();
         let store = opening.judged_by(Box::new(move |settings| opens_all(&judge, settings))).await?;
         drop(lock);
-        if config.store.postgres.is_some() {
-            hold_back_newest(&sealer, &*store).await?;
+        // Where machines share the store, the newest key may not be on every machine yet.
+        if config.store.postgres.is_some()
+            && let Some((id, _)) = in_force(&*store).await?
+        {
+            sealer.seal_no_newer_than(id);
         }
         Ok(Self { config: Arc::new(config), store, sealer, actor: actors::command_line(), tokens: None })
     }
@@ -191,15 +189,6 @@ impl Installation {
     }
 }
 
-/// Where machines share the store, keeps to the key that the store is sealed with: a newer one may not be on every
-/// machine yet.
-async fn hold_back_newest(sealer: &Sealer, store: &dyn Store) -> Result<(), Error> {
-    if let Some((id, _)) = in_force(store).await? {
-        sealer.seal_no_newer_than(id);
-    }
-    Ok(())
-}
-
 /// The newest key that the settings of a store are sealed with, and one of those settings; `None` if it has none.
 async fn in_force(store: &dyn Store) -> Result<Option<(u32, SealedSetting)>, Error> {
     let settings = store.sealed_settings().await?;
@@ -207,7 +196,6 @@ async fn in_force(store: &dyn Store) -> Result<Option<(u32, SealedSetting)>, Err
     Ok(keyed.max_by_key(|(key, _)| *key))
 }
 
-/// Where the store of `config` is.
 pub(super) fn place(config: &Config) -> Result<Place, Error> {
     let Some(postgres) = &config.store.postgres else {
         return Ok(Place::Sqlite(config.store.sqlite.clone()));

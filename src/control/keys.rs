@@ -1,14 +1,11 @@
 //! The keys that seal the store, and this installation's key for bundles.
 
-pub(super) mod error;
-
-use self::error::KeysError;
 use super::audit::Deed;
-use super::error::Error;
+use super::error::{Error, KeysError};
 use super::installation::Installation;
 use crate::secret::{Key, KeyError, KeySource, Sealer, random_bytes, random_text};
 use crate::shutdown::Uninterrupted;
-use crate::store::{Id, KeyTeller, ShortLived, SignInLink, StoreError, ToldKeys};
+use crate::store::{Id, KeyTeller, SealedSetting, ShortLived, SignInLink, StoreError, ToldKeys};
 
 /// How long an instance may take to answer: half a minute for a key command, and the time until it counts as dead.
 /// Meanwhile no instance can store a consent.
@@ -23,7 +20,6 @@ const ANSWER_PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
 /// A finished step of a rotation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RotationStep<'a> {
-    /// A new key is in the source.
     Added(u32, &'a KeySource),
     /// The source had a new key already, with old ones beside it.
     GoingOn(u32, &'a KeySource),
@@ -31,14 +27,10 @@ pub(crate) enum RotationStep<'a> {
     Resealed(usize, u32),
 }
 
-/// A finished rotation.
 #[derive(Debug)]
 pub(crate) struct Rotated<'a> {
-    /// The key that seals from now on.
     pub(crate) current: u32,
-    /// The keys that are no longer needed.
     pub(crate) retired: Vec<u32>,
-    /// The place of the keys.
     pub(crate) source: &'a KeySource,
     /// Whether the retired keys were removed from there; otherwise a person must remove them.
     pub(crate) removed: Removed,
@@ -46,14 +38,11 @@ pub(crate) struct Rotated<'a> {
     pub(crate) is_shared: bool,
 }
 
-/// Whether the retired keys were removed.
 #[derive(Debug)]
 pub(crate) enum Removed {
-    /// They are gone from their place.
     Yes,
     /// Their place belongs to the machine's administrator.
     NotOurs,
-    /// Their file cannot be written.
     Failed(KeyError),
 }
 
@@ -83,24 +72,18 @@ pub(crate) async fn rotate<'a>(
     let _lock = installation.sealing().await?;
     let source = &installation.config.store.key;
     let sealer = &installation.sealer;
-    let is_begun = sealer.key_ids().len() > 1;
-    match if is_begun { None } else { add(source, newest(sealer))? } {
-        Some(id) => {
-            sealer.reload()?;
-            done(RotationStep::Added(id, source));
-        }
-        None if !is_begun => {
-            return Err(Error::ForeignKeys { keys: source.clone(), current: sealer.current_key() });
-        }
-        None => done(RotationStep::GoingOn(newest(sealer), source)),
+    if sealer.key_ids().len() > 1 {
+        done(RotationStep::GoingOn(newest(sealer), source));
+    } else if let Some(id) = add(source, newest(sealer))? {
+        sealer.reload()?;
+        done(RotationStep::Added(id, source));
+    } else {
+        return Err(Error::ForeignKeys { keys: source.clone(), current: sealer.current_key() });
     }
     all_have_newest(installation).await?;
     sealer.seal_with(newest(sealer));
-    let settings = reseal_settings(installation).await?;
-    let grants = reseal_grants(installation).await?;
-    let links = reseal_links(installation).await? + reseal_short_lived(installation).await?;
-    let current = sealer.current_key();
-    done(RotationStep::Resealed(settings + grants + links, current));
+    let (resealed, current) = (reseal_all(installation).await?, sealer.current_key());
+    done(RotationStep::Resealed(resealed, current));
     let old = still_needed(installation).await?;
     if !old.is_empty() {
         return Err(Error::KeysStillNeeded(old));
@@ -135,10 +118,8 @@ fn newest(sealer: &Sealer) -> u32 {
 pub(super) async fn tell(installation: &Installation) -> Result<(), Error> {
     // Under this lock no rotation is under way: an earlier one, which did not ask this instance, has ended, and a later
     // one will ask it.
-    let _lock = match installation.config.store.postgres {
-        Some(_) => Some(installation.sealing().await?),
-        None => None,
-    };
+    let is_shared = installation.config.store.postgres.is_some();
+    let _lock = if is_shared { Some(installation.sealing().await?) } else { None };
     let (sealer, source) = (installation.sealer.clone(), installation.config.store.key.clone());
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let teller: KeyTeller = std::sync::Arc::new(move || {
@@ -176,56 +157,29 @@ async fn all_have_newest(installation: &Installation) -> Result<(), Error> {
     }
 }
 
-async fn reseal_settings(installation: &Installation) -> Result<usize, Error> {
+/// Seals every value with the current key; returns how many were sealed with another.
+async fn reseal_all(installation: &Installation) -> Result<usize, Error> {
+    let (store, sealer) = (&installation.store, &installation.sealer);
     let mut count = 0;
-    for setting in installation.store.sealed_settings().await? {
-        if is_current(&installation.sealer, &setting.value) {
-            continue;
-        }
-        let value = reseal(&installation.sealer, &setting.key, &setting.value)?;
-        if installation.store.replace_setting(&setting.key, &setting.value, &value).await? {
-            count += 1;
+    for SealedSetting { key, value: old } in store.sealed_settings().await? {
+        if let Some(new) = reseal(sealer, &key, &old)? {
+            count += usize::from(store.replace_setting(&key, &old, &new).await?);
         }
     }
-    Ok(count)
-}
-
-/// A link that does not open is left: the login that needs it makes another.
-async fn reseal_links(installation: &Installation) -> Result<usize, Error> {
-    let mut count = 0;
-    for (account, sealed) in installation.store.sealed_links().await? {
-        let context = SignInLink::context(&account);
-        if is_current(&installation.sealer, &sealed) {
-            continue;
-        }
-        let Ok(resealed) = reseal(&installation.sealer, &context, &sealed) else { continue };
-        if installation.store.reseal_link(&account, &sealed, &resealed).await? {
-            count += 1;
-        }
-    }
-    Ok(count)
-}
-
-/// A value that does not open is left: it ends soon.
-async fn reseal_short_lived(installation: &Installation) -> Result<usize, Error> {
-    let mut count = 0;
-    for ShortLived { kind, key, sealed, .. } in installation.store.all_short_lived().await? {
-        if is_current(&installation.sealer, &sealed) {
-            continue;
-        }
-        let context = ShortLived::context(kind, &key);
-        let Ok(resealed) = reseal(&installation.sealer, &context, &sealed) else { continue };
-        if installation.store.replace_short_lived(kind, &key, &sealed, &resealed).await? {
-            count += 1;
-        }
-    }
-    Ok(count)
-}
-
-async fn reseal_grants(installation: &Installation) -> Result<usize, Error> {
-    let mut count = 0;
-    for grant in installation.store.grants().await? {
+    for grant in store.grants().await? {
         count += reseal_grant(installation, &grant.id).await?;
+    }
+    // A link that does not open is left: the login that needs it makes another.
+    for (account, old) in store.sealed_links().await? {
+        if let Ok(Some(new)) = reseal(sealer, &SignInLink::context(&account), &old) {
+            count += usize::from(store.reseal_link(&account, &old, &new).await?);
+        }
+    }
+    // A value that does not open is left: it ends soon.
+    for ShortLived { kind, key, sealed: old, .. } in store.all_short_lived().await? {
+        if let Ok(Some(new)) = reseal(sealer, &ShortLived::context(kind, &key), &old) {
+            count += usize::from(store.replace_short_lived(kind, &key, &old, &new).await?);
+        }
     }
     Ok(count)
 }
@@ -235,23 +189,18 @@ async fn reseal_grant(installation: &Installation, id: &Id) -> Result<usize, Err
     let (store, sealer) = (&installation.store, &installation.sealer);
     loop {
         let Some(mut grant) = installation.lease(id, LEASE).await? else { return Ok(0) };
-        let mut count = 0;
-        for (context, sealed) in grant.sealed() {
-            if !is_current(sealer, sealed) {
-                *sealed = match reseal(sealer, &context, sealed) {
-                    Ok(resealed) => resealed,
-                    Err(error) => {
-                        store.release_lease(id).await?;
-                        return Err(error);
-                    }
-                };
-                count += 1;
+        let resealed = grant.sealed().try_fold(0, |count, (context, sealed)| {
+            let Some(new) = reseal(sealer, &context, sealed)? else { return Ok(count) };
+            *sealed = new;
+            Ok(count + 1)
+        });
+        let count = match resealed {
+            Ok(count) if count > 0 => count,
+            none => {
+                store.release_lease(id).await?;
+                return none;
             }
-        }
-        if count == 0 {
-            store.release_lease(id).await?;
-            return Ok(0);
-        }
+        };
         match store.update_grant(&grant).await {
             Ok(_) => return Ok(count),
             // A person has just authorised again: read the new row.
@@ -265,10 +214,14 @@ fn is_current(sealer: &Sealer, sealed: &[u8]) -> bool {
     Sealer::key_of(sealed) == Some(sealer.current_key())
 }
 
-fn reseal(sealer: &Sealer, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+/// The value, sealed with the current key; `None` if it is already.
+fn reseal(sealer: &Sealer, context: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    if is_current(sealer, sealed) {
+        return Ok(None);
+    }
     let unopened = |error| Error::NotResealed { what: context.to_owned(), error };
     let opened = sealer.open(context, sealed).map_err(unopened)?;
-    Ok(sealer.seal(context, &opened)?)
+    Ok(Some(sealer.seal(context, &opened)?))
 }
 
 /// Values that are sealed with another key than the newest.

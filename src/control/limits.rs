@@ -1,7 +1,5 @@
 //! The limits of app passwords, in the form that a person types.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use ipnet::IpNet;
 use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
@@ -23,9 +21,7 @@ const LAST_YEAR: i32 = 2199;
 pub(crate) struct Limiting {
     /// A list of doors, separated by commas.
     pub(crate) protocols: Option<String>,
-    /// Networks and addresses.
     pub(crate) from: Vec<String>,
-    /// The last day.
     pub(crate) expires: Option<String>,
 }
 
@@ -61,7 +57,6 @@ impl Limiting {
 }
 
 impl Change {
-    /// Applies the change to the `limits` of a password.
     pub(crate) fn apply(self, limits: &mut Limits) {
         if let Some(doors) = self.doors {
             limits.doors = doors;
@@ -89,11 +84,9 @@ pub(crate) fn clauses(limits: &Limits) -> Vec<String> {
 
 /// The networks of clients on this machine.
 pub(super) fn this_machine() -> Vec<IpNet> {
-    let [v4, v6] = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-    [IpNet::new(v4, 8), IpNet::new(v6, 128)].into_iter().flatten().map(|network| network.trunc()).collect()
+    ["127.0.0.0/8", "::1/128"].into_iter().filter_map(config::network).collect()
 }
 
-/// The door of that name.
 pub(crate) fn door(name: &str) -> Result<Door, Error> {
     let name = name.trim().to_lowercase();
     Door::named(&name).ok_or_else(|| Error::NoProtocol { name, known: Door::ALL.map(Door::name).to_vec() })

@@ -17,7 +17,6 @@ use tokio::time::Instant;
 const BURST: u64 = 20;
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The count of misses.
 pub(crate) struct Misses {
     began: Instant,
     /// When the count is back at zero, in milliseconds since `began`.
@@ -75,7 +74,6 @@ pub(crate) struct Lookups {
 pub(crate) enum Judged {
     /// Ask the store, and call [`Lookups::missed`] if the token is not there.
     Look,
-    /// It is not there.
     Gone,
     /// Too many without a mark were not there; whether this one is there is not known.
     TooMany,

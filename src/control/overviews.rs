@@ -11,17 +11,14 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
+use super::accounts;
 use super::error::Error;
-use super::grants::Overview;
+use super::grants::{Overview, Pages};
 use super::installation::Installation;
-use super::passwords;
 use crate::store::AppPassword;
 
 pub(crate) use endings::{Ending, EndingOf, endings};
 pub(crate) use standing::{SOON, Standing, Urgency};
-
-/// Number of accounts read at once.
-const PAGE: u32 = 500;
 
 /// The search and the filters of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,40 +26,34 @@ pub(crate) struct Wanted {
     /// A part of the name, an alias or the owner.
     pub(crate) text: String,
     pub(crate) kind: Option<Kind>,
-    /// The provider's name.
     pub(crate) provider: Option<String>,
 }
 
 /// A kind of accounts in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A person has to act.
     NeedsPerson,
     /// The grant, or an app password, certainly ends within [`SOON`].
     EndsSoon,
-    /// All of this standing.
     Of(Standing),
 }
 
 impl Kind {
     /// All kinds, with their words in addresses.
     pub(crate) fn all() -> impl Iterator<Item = (&'static str, Self)> {
-        let standings = Standing::ALL.map(|standing| (standing.name(), Self::Of(standing)));
+        let standings = Standing::ALL.iter().map(|standing| (standing.word(), Self::Of(*standing)));
         [("needs_person", Self::NeedsPerson), ("ends_soon", Self::EndsSoon)].into_iter().chain(standings)
     }
 
-    /// The kind of that word.
     pub(crate) fn named(word: &str) -> Option<Self> {
         Self::all().find(|(name, _)| *name == word).map(|(_, kind)| kind)
     }
 }
 
-/// A page of a list.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     /// The accounts of the page, in the order of the list.
     pub(crate) shown: Vec<(Urgency, Overview)>,
-    /// How many accounts match.
     pub(crate) matching: usize,
     /// How many of all accounts need a person.
     pub(crate) need_person: usize,
@@ -77,14 +68,13 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// How many accounts there are.
     pub(crate) fn total(&self) -> usize {
         self.standings.values().sum()
     }
 
     /// How many of all accounts stand like that.
     pub(crate) fn number_of(&self, standing: Standing) -> usize {
-        self.standings.get(standing.name()).copied().unwrap_or(0)
+        self.standings.get(standing.word()).copied().unwrap_or(0)
     }
 }
 
@@ -102,13 +92,13 @@ pub(crate) async fn search(
     // For each urgency, the accounts up to the end of the page are kept: only at the end is it known how many of them
     // come before the page.
     let mut kept: BTreeMap<Urgency, (usize, Vec<Overview>)> = BTreeMap::new();
-    let mut after: Option<String> = None;
+    let mut pages = Pages::default();
     loop {
-        let rows = installation.store.account_page(after.as_deref(), PAGE).await?;
-        let Some(last) = rows.last() else { break };
-        after = Some(last.account.name.clone());
-        for row in rows {
-            let overview = Overview::of(installation, row);
+        let overviews = pages.next(installation).await?;
+        if overviews.is_empty() {
+            break;
+        }
+        for overview in overviews {
             let urgency = Urgency::of(&overview, now);
             listing.count(&overview, urgency);
             if !is_wanted(&overview, urgency, wanted, &text) {
@@ -133,15 +123,12 @@ pub(crate) async fn search(
 
 impl Listing {
     fn count(&mut self, overview: &Overview, urgency: Urgency) {
-        *self.standings.entry(Standing::of(overview).name()).or_default() += 1;
+        *self.standings.entry(Standing::of(overview).word()).or_default() += 1;
         self.wrong += usize::from(urgency.is_wrong());
         self.need_person += usize::from(urgency.needs_person());
         self.end_soon += usize::from(urgency == Urgency::EndsSoon);
         if let Some(grant) = &overview.grant {
-            match self.providers.get_mut(&grant.provider) {
-                Some(count) => *count += 1,
-                None => drop(self.providers.insert(grant.provider.clone(), 1)),
-            }
+            *self.providers.entry(grant.provider.clone()).or_default() += 1;
         }
     }
 }
@@ -171,12 +158,8 @@ pub(crate) struct Single {
     pub(crate) passwords: Vec<AppPassword>,
 }
 
-/// The account called `name`.
 pub(crate) async fn one(installation: &Installation, name: &str) -> Result<Single, Error> {
-    let record = installation.exact_account(name).await?;
-    let row = installation.store.account_row(&record.account.id).await?;
-    let row = row.ok_or_else(|| Error::NoAccount { name: name.to_owned() })?;
-    let passwords = passwords::list(installation, Some(&row.account.name)).await?;
-    let passwords = passwords.into_iter().map(|entry| entry.password).collect();
+    let row = accounts::one(installation, name).await?;
+    let passwords = installation.store.passwords(&row.account.id).await?;
     Ok(Single { overview: Overview::of(installation, row), passwords })
 }

@@ -61,16 +61,11 @@ pub(super) async fn make(
     chosen: Option<Secret>,
 ) -> Result<(Secret, AppPassword), Error> {
     let passwords = installation.passwords().await?;
-    let (password, verifier) = match chosen {
-        Some(password) => {
-            let verifier = passwords.chosen(&password).await?;
-            (password, verifier)
-        }
-        None => {
-            let password = generate_password();
-            let verifier = passwords.generated(id, &password);
-            (password, verifier)
-        }
+    let is_chosen = chosen.is_some();
+    let password = chosen.unwrap_or_else(generate_password);
+    let verifier = match is_chosen {
+        true => passwords.chosen(&password).await?,
+        false => passwords.generated(id, &password),
     };
     let row = AppPassword {
         id: Id::random(),
@@ -88,9 +83,7 @@ pub(super) async fn make(
 /// An app password, with the name of its account.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The account's name.
     pub(crate) account: String,
-    /// The password.
     pub(crate) password: AppPassword,
 }
 
@@ -102,11 +95,14 @@ pub(crate) async fn list(installation: &Installation, account: Option<&str>) -> 
     };
     let mut entries = Vec::new();
     for account in accounts {
-        let passwords = installation.store.passwords(&account.id).await?;
-        let entry = |password| Entry { account: account.name.clone(), password };
-        entries.extend(passwords.into_iter().map(entry));
+        entries.extend(of(installation, &account).await?);
     }
     Ok(entries)
+}
+
+async fn of(installation: &Installation, account: &Account) -> Result<impl Iterator<Item = Entry>, Error> {
+    let (name, passwords) = (account.name.clone(), installation.store.passwords(&account.id).await?);
+    Ok(passwords.into_iter().map(move |password| Entry { account: name.clone(), password }))
 }
 
 /// The passwords of the accounts after the one called `after`, by account and name. The list ends after the first
@@ -123,16 +119,13 @@ pub(crate) async fn page(
             return Ok((entries, None));
         }
         for row in rows {
-            let name = row.account.name;
             if row.passwords > 0 {
-                let passwords = installation.store.passwords(&row.account.id).await?;
-                let entry = |password| Entry { account: name.clone(), password };
-                entries.extend(passwords.into_iter().map(entry));
+                entries.extend(of(installation, &row.account).await?);
             }
+            last = Some(row.account.name);
             if entries.len() >= limit {
-                return Ok((entries, Some(name)));
+                return Ok((entries, last));
             }
-            last = Some(name);
         }
     }
 }
@@ -140,15 +133,11 @@ pub(crate) async fn page(
 /// A password whose limits were changed.
 #[derive(Debug)]
 pub(crate) struct Limited {
-    /// Its account.
     pub(crate) account: Account,
-    /// All its limits before the change.
     pub(crate) before: Limits,
-    /// All its limits from now on.
     pub(crate) now: Limits,
 }
 
-/// Changes the limits of a password.
 pub(crate) async fn limit(
     installation: &Installation,
     account: &str,

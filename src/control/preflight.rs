@@ -20,24 +20,24 @@ use crate::server;
 use crate::store::StateDirectory;
 use crate::tls::Identity;
 
-/// All obstacles. If a `serve` `is_running`, an address in use is most likely its own.
-pub(crate) fn obstacles(config: &Config, is_running: bool) -> Vec<ConfigError> {
-    all(Obstacles { config, to_come: &[], found: Vec::new() }, is_running)
-}
-
-/// Like [`obstacles`], for a configuration that is not in use yet: another program may still use its addresses, and the
-/// files `to_come` will be made with it.
-pub(crate) fn obstacles_of_new(config: &Config, to_come: &[PathBuf]) -> Vec<ConfigError> {
-    all(Obstacles { config, to_come, found: Vec::new() }, true)
-}
-
-fn all(mut obstacles: Obstacles<'_>, is_running: bool) -> Vec<ConfigError> {
-    let config = obstacles.config;
+/// All obstacles, but for the files `to_come`, which will be made with a new configuration. Where addresses `may_be_used`,
+/// it is most likely a running `serve`, or the program that is replaced, that uses them.
+pub(crate) fn obstacles(config: &Config, to_come: &[PathBuf], may_be_used: bool) -> Vec<ConfigError> {
+    let mut obstacles = Obstacles { config, to_come, found: Vec::new() };
     obstacles.look_at_state();
-    obstacles.look_at_certificate();
-    obstacles.look_at_addresses(is_running);
-    obstacles.look_at_log();
-    obstacles.look_at_events();
+    // The proxy's own certificate is made, or made again, at the start.
+    if config.tls.own.is_some()
+        && let Err(error) = Identity::load(certs::settings(config, None), OffsetDateTime::now_utc())
+    {
+        obstacles.add(&["tls", "certificate"], error);
+    }
+    obstacles.look_at_addresses(may_be_used);
+    if let Some(filter) = &config.log_filter
+        && let Err(error) = logging::Settings::new(false, Some(filter))
+    {
+        obstacles.add(&["log", "filter"], error);
+    }
+    obstacles.look_at_program(&["events", "command"], &config.events.command);
     for (key, fault) in &config.placeholders {
         obstacles.add(&key.each_ref().map(String::as_str), fault);
     }
@@ -107,21 +107,12 @@ impl Obstacles<'_> {
         }
     }
 
-    /// Checks the user's own certificate. The proxy's own is made, or made again, at the start.
-    fn look_at_certificate(&mut self) {
-        if self.config.tls.own.is_some()
-            && let Err(error) = Identity::load(certs::settings(self.config, None), OffsetDateTime::now_utc())
-        {
-            self.add(&["tls", "certificate"], error);
-        }
-    }
-
-    fn look_at_addresses(&mut self, is_running: bool) {
+    fn look_at_addresses(&mut self, may_be_used: bool) {
         let config = self.config;
         let own = config.listeners.iter().enumerate().filter(|(_, listener)| !listener.is_default);
         for (number, listener) in own {
             for &address in &listener.addresses {
-                self.look_at_address(&["listeners", &number.to_string(), "addresses"], address, is_running);
+                self.look_at_address(&["listeners", &number.to_string(), "addresses"], address, may_be_used);
             }
         }
         let admin = match config.admin.address {
@@ -133,7 +124,7 @@ impl Obstacles<'_> {
             [("admin", admin), ("callback", config.callback), ("metrics", config.metrics.address)]
         {
             if let Some(address) = address {
-                self.look_at_address(&[section, "address"], address, is_running);
+                self.look_at_address(&[section, "address"], address, may_be_used);
             }
         }
     }
@@ -152,26 +143,11 @@ impl Obstacles<'_> {
         }
     }
 
-    fn look_at_address(&mut self, key: &[&str], address: SocketAddr, is_running: bool) {
+    fn look_at_address(&mut self, key: &[&str], address: SocketAddr, may_be_used: bool) {
         if let Err(error) = server::try_to_bind(address)
-            && !(is_running && error.error.kind() == std::io::ErrorKind::AddrInUse)
+            && !(may_be_used && error.error.kind() == std::io::ErrorKind::AddrInUse)
         {
             self.add(key, error);
-        }
-    }
-
-    fn look_at_log(&mut self) {
-        if let Some(filter) = &self.config.log_filter
-            && let Err(error) = logging::Settings::new(false, Some(filter))
-        {
-            self.add(&["log", "filter"], error);
-        }
-    }
-
-    fn look_at_events(&mut self) {
-        let config = self.config;
-        if !config.events.command.is_empty() {
-            self.look_at_program(&["events", "command"], &config.events.command);
         }
     }
 

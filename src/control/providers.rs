@@ -51,11 +51,8 @@ fn with_client(provider: &Arc<Provider>) -> Result<Arc<Provider>, Error> {
 
 /// The ways to a provider's mail and HTTP servers, with the same trusted roots.
 pub(crate) struct Legs {
-    /// Its configuration.
     pub(crate) provider: Arc<Provider>,
-    /// The ways to its mail servers.
     pub(crate) upstream: Upstream,
-    /// The way to its token endpoint.
     pub(crate) client: Arc<oauth::Client>,
 }
 

@@ -4,7 +4,7 @@
 //! fail. Until then the old store stays in force; from then on it refuses every program, and every write of a process
 //! that has it open, so that no change is lost between the copy and the mark.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::audit::Deed;
@@ -20,9 +20,7 @@ use crate::tls::{Authority, AuthorityError};
 /// The result of a move, or of a dry run.
 #[derive(Debug)]
 pub(crate) struct Relocation {
-    /// The place of the old store.
     pub(crate) from: String,
-    /// The rows that were moved.
     pub(crate) moved: Moved,
     /// The file of the CA's key that was removed, because the key is now in the new store only; or why it could not be
     /// removed.
@@ -37,10 +35,8 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
     let installation = Installation::open(from).await?;
     installation.verify_key().await?;
     // No command seals meanwhile: the lock of a store in a file is the state directory's.
-    let _sealing = match installation.config.store.postgres.is_some() {
-        true => Some(installation.sealing().await?),
-        false => None,
-    };
+    let is_shared = installation.config.store.postgres.is_some();
+    let _sealing = if is_shared { Some(installation.sealing().await?) } else { None };
     // No process of this machine opens the store meanwhile.
     let _lock = StateDirectory::open(&installation.config.state_directory)?.lock()?;
     let source = store::open_whole(source).await?;
@@ -55,7 +51,7 @@ pub(crate) async fn relocate(from: Config, to: &Config, apply: bool) -> Result<R
         return Err(StoreError::Unusable(held).into());
     }
     // Mail programs go on trusting the CA that they trust.
-    let authority = match certs::is_shared(to) && installation.config.store.postgres.is_none() {
+    let authority = match certs::is_shared(to) && !is_shared {
         true => certs::to_take_along(&installation).await?,
         false => None,
     };
@@ -81,15 +77,14 @@ async fn must_be_empty(target: &Place) -> Result<(), Error> {
         },
     };
     let cure = match target {
-        Place::Sqlite(path) => format!("; move that file away first: {}", moving_away(path)),
+        // SQLite removes the files beside it when the last process closes it.
+        Place::Sqlite(path) => {
+            let old = path.with_extension("sqlite.old");
+            format!("; move that file away first: mv {} {}", path.display(), old.display())
+        }
         Place::Postgres(_) => String::new(),
     };
     Err(StoreError::Unusable(format!("{why}{cure}")).into())
-}
-
-/// The command that moves a database away; SQLite removes the files beside it when the last process closes it.
-fn moving_away(path: &Path) -> String {
-    format!("mv {} {}", path.display(), path.with_extension("sqlite.old").display())
 }
 
 async fn fill(source: &dyn WholeStore, target: &Place) -> Result<Moved, Error> {

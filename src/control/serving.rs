@@ -1,11 +1,10 @@
 //! The running proxy: the parts for sessions, the tasks beside them, and the stop.
 
-mod absence;
 mod consents;
-mod devices;
 mod page;
 mod parts;
 mod predecessors;
+mod receiving;
 mod reload;
 mod running;
 mod together;
@@ -25,15 +24,16 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use self::absence::without_store;
 use self::parts::{Kept, Parts, Shown};
+use self::receiving::Receiver;
 use self::together::Company;
-use self::upkeep::Replaced;
-use super::answers;
+use self::upkeep::{Replaced, without_store};
+use super::consents::Consents;
 use super::error::Error;
 use super::installation::Installation;
 use super::misses::{Lookups, Misses};
-use crate::config::Config;
+use super::watching::Watcher;
+use crate::config::{Config, Security};
 use crate::oauth::SharedCallback;
 use crate::server::{self, Bound, Sockets};
 use crate::shutdown::{self, Supervisor, Trigger};
@@ -61,11 +61,9 @@ const SETTLE: Duration = Duration::from_secs(32);
 pub(crate) struct Prepared {
     /// The addresses that it will accept on.
     pub(crate) bound: Vec<Bound>,
-    /// The listener of the metrics.
     pub(crate) metrics: Option<TcpListener>,
-    /// The listener of the page.
     page: Option<PageListener>,
-    identified: parts::Identified,
+    shown: Option<Shown>,
     callback: Option<SharedCallback>,
     parts: Parts,
 }
@@ -74,9 +72,7 @@ pub(crate) struct Prepared {
 pub(crate) struct Serving {
     /// The part that the surfaces ask.
     pub(crate) running: Arc<Running>,
-    /// The listener of the metrics.
     pub(crate) metrics: Option<TcpListener>,
-    /// The listener of the page.
     pub(crate) page: Option<PageListener>,
     /// Requests for upgrades, for the task that performs them.
     pub(crate) upgrades: Option<mpsc::Receiver<UpgradeAsked>>,
@@ -91,22 +87,23 @@ impl Prepared {
     /// Loads the certificate, then binds addresses that are not in `sockets`.
     pub(crate) fn new(config: &Config, sockets: &Sockets) -> Result<Self, Error> {
         StateDirectory::open(&config.state_directory)?;
-        let identified = parts::own_identity(config)?;
-        let metrics =
-            config.metrics.address.map(|address| parts::bind_metrics(address, sockets)).transpose()?;
+        let shown = Shown::of_machine(config)?;
+        let listen = |address| parts::bound("metrics.address", address, sockets);
+        let metrics = config.metrics.address.map(listen).transpose()?;
         Ok(Self {
             bound: server::bind(&config.listeners, sockets)?,
             metrics,
             page: page::listen(&config.admin, sockets)?,
-            identified,
-            callback: answers::listen(config, sockets)?,
+            shown,
+            callback: receiving::listen(config, sockets)?,
             parts: Parts::new(config)?,
         })
     }
 
     /// The file of the CA that clients must trust, if it is the proxy's own.
     pub(crate) fn ca_file(&self, config: &Config) -> Option<PathBuf> {
-        parts::ca_file(config)
+        let has_tls = config.listeners.iter().any(|listener| listener.security != Security::None);
+        (config.tls.own.is_none() && has_tls).then(|| config.state_directory.join("ca.pem"))
     }
 
     /// The address of the metrics, with its real port.
@@ -125,16 +122,19 @@ impl Prepared {
         installation: &Installation,
         command_line: CommandLine,
     ) -> Result<Serving, Error> {
-        let Self { bound, metrics, page, identified, callback, mut parts } = self;
+        let Self { bound, metrics, page, shown, callback, mut parts } = self;
         let config = &installation.config;
-        let (shared, (identity, acceptors)) = parts::under_shared(installation, identified).await?;
+        let shown = match shown {
+            Some(shown) => shown,
+            None => Shown::under_shared(installation).await?,
+        };
         let kept = Arc::new(Kept::new(installation, page.as_ref().and_then(PageListener::address)).await?);
         kept.tokens.replace_clients(parts.clients());
         let (teller, tellers) = watch::channel(parts.teller(config, &kept));
-        let (current_identity, identities) = watch::channel(identity.clone());
+        let (current_identity, identities) = watch::channel(shown.identity.clone());
         let access = config.listeners.iter().map(|listener| listener.access.clone().into()).collect();
-        let proxy = parts.proxy(config, &kept, acceptors.clone(), access);
-        devices::warn_of_closed(&proxy, &kept.accounts).await;
+        let proxy = parts.proxy(config, &kept, shown.acceptors.clone(), access);
+        parts::warn_of_closed_devices(&proxy, &kept.accounts).await;
         let proxy = Arc::new(ArcSwap::from_pointee(proxy));
 
         kept.metrics.know_providers(config.usable_providers().map(|provider| provider.name.as_str()));
@@ -145,23 +145,24 @@ impl Prepared {
         let supervisor = Arc::new(Supervisor::new(&shutdown));
         let (doors, closing) = shutdown::channel();
         let supervised_doors = Arc::new(supervisor.until(&closing));
-        let replaced = Replaced { identity: identities, teller: tellers, shared: shared.clone() };
-        let company = upkeep::start(&kept, &installation.sealer, &replaced, &supervisor).await;
+        let shared = shown.settings.shared.clone();
+        let replaced = Replaced { identity: identities, teller: tellers, shared };
+        let company = upkeep::start(&kept, &replaced, &supervisor).await;
         upkeep::renew_tokens(&kept, &supervised_doors);
-        let (consents, keeper) = consents::none_yet(installation, kept.marks.clone());
-        let receiver = callback.map(|callback| answers::Receiver::new(callback, keeper.clone()).into());
+        let consents = Arc::new(Consents::new(installation, kept.marks.clone()));
+        let receiver = |callback| Receiver { callback, kept: kept.clone(), consents: consents.clone() };
+        let receiver = callback.map(receiver).map(Arc::new);
         if let Some(receiver) = &receiver {
-            supervised_doors.start("sign-in callback", upkeep::with(receiver, answers::Receiver::receive));
+            supervised_doors.start("sign-in callback", upkeep::with(receiver, Receiver::receive));
         }
         let accepting = tokio::spawn(server::serve(bound, proxy.clone(), supervised_doors, shutdown));
         let (upgrades, asked) = mpsc::channel(1);
+        let store = kept.store.clone();
         let running = Arc::new(Running {
-            watcher: kept.watcher(&supervisor),
+            watcher: Watcher::new(kept.metrics.clone(), kept.live.clone(), store, supervisor.clone()),
             config: ArcSwap::new(config.clone()),
             bound: bound_to,
             supervisor,
-            store: installation.store.clone(),
-            sealer: installation.sealer.clone(),
             page: page.as_ref().map(PageListener::address),
             command_line,
             started: config.clone(),
@@ -170,11 +171,10 @@ impl Prepared {
             identity: current_identity,
             teller,
             receiver,
-            keeper,
             consents,
             links: Lookups::default(),
             failed: Misses::default(),
-            shown: Shown::first(config, identity, acceptors, shared).into(),
+            shown: shown.into(),
             longest_drain: AtomicU64::new(config.limits.drain_seconds),
             stopping: AtomicBool::new(false),
             upgrades,
@@ -184,12 +184,10 @@ impl Prepared {
     }
 }
 
-/// Why the proxy stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StopReason {
     /// A signal or a command asked for it.
     Asked,
-    /// The database was missing for too long.
     NoStore,
     /// Another process has taken over, and this one's sessions have ended or run out of time.
     TakenOver,
@@ -202,7 +200,7 @@ impl Serving {
     pub(crate) async fn until(&self, asked: impl Future<Output = StopReason>) -> StopReason {
         tokio::select! {
             reason = asked => reason,
-            () = without_store(&*self.running.store) => StopReason::NoStore,
+            () = without_store(&*self.running.kept.store) => StopReason::NoStore,
         }
     }
 
@@ -222,7 +220,7 @@ impl Serving {
             biased;
             () = self.trigger.completed() => StopReason::TakenOver,
             reason = asked => reason,
-            () = without_store(&*self.running.store) => StopReason::NoStore,
+            () = without_store(&*self.running.kept.store) => StopReason::NoStore,
             () = tokio::time::sleep(longest) => {
                 info!("limits.takeover_seconds after the upgrade are over: the old sessions end now");
                 StopReason::TakenOver

@@ -59,9 +59,7 @@ impl SessionRow {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Asked {
-    /// List your sessions.
     List,
-    /// End sessions.
     Close {
         /// A session's id, or an account's name.
         of: String,
@@ -76,11 +74,9 @@ impl Asked {
     }
 }
 
-/// An instance's answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
-    /// Its sessions.
     Sessions(Vec<SessionRow>),
     /// The number of sessions that are told to end.
     Closed(usize),

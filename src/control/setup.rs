@@ -1,7 +1,6 @@
 //! The settings of a mail program: servers and ports, and files that programs can read.
 
 mod apple;
-pub(super) mod error;
 mod servers;
 mod sheet;
 mod steps;

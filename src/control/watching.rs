@@ -23,7 +23,6 @@ const COUNT_EVERY: Duration = Duration::from_secs(15);
 /// After this time the store is considered unavailable.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Collects the metrics.
 pub(crate) struct Watcher {
     metrics: Arc<Metrics>,
     live: Arc<Live>,
@@ -57,15 +56,11 @@ impl Watcher {
             None => Arc::default(),
         };
         let now = OffsetDateTime::now_utc();
+        let moved = self.live.moved().into_iter();
         let snapshot = Snapshot {
             providers: config.providers.keys().cloned().collect(),
             sessions: self.live.counts(),
-            moved: self
-                .live
-                .moved()
-                .into_iter()
-                .map(|(door, moved)| (door, (moved.up, moved.down)))
-                .collect(),
+            moved: moved.map(|(door, moved)| (door, (moved.up, moved.down))).collect(),
             grants: by_state(&grants),
             grant_states: GrantState::ALL.iter().map(|state| state.name()).collect(),
             next_grant_end: next_grant_end(&grants, config, now),

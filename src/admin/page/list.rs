@@ -117,11 +117,11 @@ fn chips(asked: &Asked, listing: &Listing) -> Markup {
                 }
                 @match listing.number_of(Standing::NoPassword) {
                     0 => {}
-                    number => (chip(Standing::NoPassword.name(), "bad", &format!("{number} that no app password opens"))),
+                    number => (chip(Standing::NoPassword.word(), "bad", &format!("{number} that no app password opens"))),
                 }
                 @match listing.number_of(Standing::RefusedAfterLogin) {
                     0 => {}
-                    number => (chip(Standing::RefusedAfterLogin.name(), "bad", &format!("{number} refused after a login"))),
+                    number => (chip(Standing::RefusedAfterLogin.word(), "bad", &format!("{number} refused after a login"))),
                 }
                 @if listing.end_soon > 0 {
                     (chip("ends_soon", "warn", &format!("{} within 14 days", if listing.end_soon == 1 { "1 ends".to_owned() } else { format!("{} end", listing.end_soon) })))

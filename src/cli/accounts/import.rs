@@ -37,9 +37,9 @@ pub(super) async fn import(installation: &Installation, arguments: &Arguments) -
     check(installation, &parcel, arguments.replace).await?;
     agreement::to_aliases(arguments.yes, async |yes| parcel.check_aliases(installation, yes).await).await?;
     let imported = Imported::store(installation, parcel).await?;
-    let account = imported.account();
-    print::words(&format!("{account} is here now, with the authorisation of {}.", imported.owner()));
-    if imported.is_disabled() {
+    let Parcel { account, owner, .. } = &imported.parcel;
+    print::words(&format!("{account} is here now, with the authorisation of {owner}."));
+    if imported.is_disabled {
         print::words(&format!(
             "It is disabled, and lets no mail program in; {} ends that.",
             command::enable(account)
@@ -72,7 +72,7 @@ fn tell(imported: &Imported, trial: &Trial) -> Done {
             return Done::Well;
         }
         Trial::NoToken(failure) => {
-            let why = failure.trouble().line(&command::authorize(imported.grant(), imported.account()));
+            let why = failure.trouble().line(&command::authorize(&imported.grant, &imported.parcel.account));
             print::words(&format!("warning: no access token came yet: {why}"));
         }
         Trial::Unproven(unproven) => {

@@ -3,7 +3,7 @@
 //! Only the app password guards such a mailbox, so the account and its first password are stored in one
 //! transaction.
 
-use super::doors::{Certainty, Doors};
+use super::doors::{Certainty, Doors, Proof};
 use super::plan::{Progress, Tell};
 use super::storing::{Authorized, Seat, store};
 
@@ -70,7 +70,7 @@ impl Application {
                     why,
                 })?
             }
-            _ => self.doors.untried(),
+            _ => self.doors.proven.iter().map(|&door| (door, Proof::NoMailbox)).collect(),
         };
         // The row of a domain account must not hold a token for a single mailbox.
         let is_domain = is_of_domain(&seat.account);

@@ -26,7 +26,6 @@ use crate::secret::Secret;
 /// How often the store is checked for an answer that a running `serve` has stored; a person waits for it.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The step for a person.
 #[derive(Debug)]
 pub(crate) enum Todo<'a> {
     /// Open this URL and sign in. The answer arrives by itself.
@@ -91,7 +90,6 @@ impl Consent {
         Ok(Self { seat, doors, legs, flow, named, seconds })
     }
 
-    /// The step for a person.
     pub(crate) fn todo(&self) -> Todo<'_> {
         match &self.flow {
             Flow::Device(device) => Todo::EnterCode(device),
@@ -113,7 +111,6 @@ impl Consent {
         }
     }
 
-    /// The account.
     pub(crate) fn account(&self) -> &str {
         &self.seat.account
     }
@@ -123,7 +120,6 @@ impl Consent {
         &self.seat.owner
     }
 
-    /// The provider where the consent is given.
     pub(crate) fn provider(&self) -> &Provider {
         &self.legs.provider
     }

@@ -19,9 +19,7 @@ use crate::store::Grant;
 pub(super) struct Doors {
     /// The doors whose scopes a person is asked for.
     pub(super) asked: Vec<Door>,
-    /// The doors to prove.
     pub(super) proven: Vec<Door>,
-    /// Whether the request named the doors.
     pub(super) named: bool,
 }
 
@@ -87,11 +85,6 @@ impl Doors {
             true => self.proven.iter().all(opens),
             false => self.proven.iter().any(opens),
         }
-    }
-
-    /// Results for all doors without a mailbox to test.
-    pub(super) fn untried(&self) -> Proofs {
-        self.proven.iter().map(|&door| (door, Proof::NoMailbox)).collect()
     }
 
     /// Proves each door with `token`, which has the `scopes`. The error is the door because of which the grant

@@ -13,14 +13,10 @@ use crate::control::installation::Installation;
 use crate::control::providers::Legs;
 use crate::oauth::FrozenRequest;
 
-/// The values of a [`Consent`].
 #[derive(Serialize, Deserialize)]
 pub(crate) struct FrozenConsent {
-    account: String,
-    owner: String,
-    aliases: Vec<String>,
-    password: Option<String>,
-    is_mended: bool,
+    #[serde(flatten)]
+    seat: Seat,
     asked: Vec<String>,
     proven: Vec<String>,
     doors_are_named: bool,
@@ -34,14 +30,9 @@ impl Consent {
     /// The consent's values, if the surface brings its answer.
     pub(crate) fn frozen(&self) -> Option<FrozenConsent> {
         let Flow::Code(authorization, Arrival::Brought) = &self.flow else { return None };
-        let Seat { account, owner, aliases, password, is_mended } = &self.seat;
         let (asked, proven, doors_are_named) = self.doors.names();
         Some(FrozenConsent {
-            account: account.clone(),
-            owner: owner.clone(),
-            aliases: aliases.clone(),
-            password: password.clone(),
-            is_mended: *is_mended,
+            seat: self.seat.clone(),
             asked,
             proven,
             doors_are_named,
@@ -54,14 +45,13 @@ impl Consent {
 
     /// The consent with these values, at its provider as it is configured here.
     pub(crate) fn thawed(installation: &Installation, frozen: FrozenConsent) -> Result<Self, Error> {
-        let FrozenConsent { account, owner, aliases, password, is_mended, provider, .. } = frozen;
+        let FrozenConsent { seat, provider, named, seconds, .. } = frozen;
         let known = installation.config.providers.get(&provider);
         let Some(known) = known else { return Err(Error::NoProviderWithClient { provider }) };
         let legs = Legs::of(&installation.config, known)?;
         let doors = Doors::of_names(&frozen.asked, &frozen.proven, frozen.doors_are_named);
         let flow = Flow::Code(frozen.request.into(), Arrival::Brought);
-        let seat = Seat { account, owner, aliases, password, is_mended };
-        Ok(Self { seat, doors, legs, flow, named: frozen.named, seconds: frozen.seconds })
+        Ok(Self { seat, doors, legs, flow, named, seconds })
     }
 }
 

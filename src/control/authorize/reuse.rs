@@ -11,7 +11,7 @@ use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::providers::Legs;
 use crate::shutdown::Uninterrupted;
-use crate::store::{Grant, GrantState, Mailbox};
+use crate::store::{Grant, GrantState, Granted, Mailbox};
 use crate::token::{AccessToken, TokenFailure};
 
 /// The owner's grant, and an access token of it.
@@ -69,14 +69,11 @@ impl Reuse {
     ) -> Result<Authorized, Error> {
         let (scopes, token) = (self.grant.known_scopes(), &self.token.secret);
         let proven = self.doors.prove(legs, seat.names(), scopes, token, Certainty::Unknown, tell).await;
-        let proofs = match proven {
-            Ok(proofs) => proofs,
-            Err((door, why)) => {
-                let Seat { owner, account, .. } = seat;
-                return Err(Error::NotTheOwners { owner, account, door, why });
-            }
-        };
+        let proofs = proven.map_err(|(door, why)| {
+            let Seat { owner, account, .. } = &seat;
+            Error::NotTheOwners { owner: owner.clone(), account: account.clone(), door, why }
+        })?;
         let seat = Seat { owner: self.grant.owner, ..seat };
-        seat.attach(installation, self.grant.id, proofs).await
+        seat.put(installation, Granted::Existing(self.grant.id), proofs).await
     }
 }

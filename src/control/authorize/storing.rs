@@ -1,5 +1,6 @@
 //! Stores a new grant.
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::doors::{Certainty, Doors, Proof, Proofs};
@@ -19,11 +20,9 @@ use crate::store::{Authorization, Grant, GrantKind, Granted, Id, LoginRecord, Ri
 /// An account whose grant is stored.
 #[derive(Debug)]
 pub(crate) struct Authorized {
-    /// The account's name.
     pub(crate) account: String,
     /// The person who consented; the account's name for an application's grant.
     pub(crate) owner: String,
-    /// The result for each door that was tried.
     pub(crate) proofs: Proofs,
     /// The new app password, if the account had none.
     pub(crate) password: Option<Secret>,
@@ -39,6 +38,7 @@ impl Authorized {
 }
 
 /// A new account and its names.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Seat {
     pub(super) account: String,
     pub(super) owner: String,
@@ -135,24 +135,14 @@ impl Seat {
         }
     }
 
-    /// Lets the account use an existing grant.
-    pub(super) async fn attach(
-        self,
-        installation: &Installation,
-        grant: Id,
-        proofs: Proofs,
-    ) -> Result<Authorized, Error> {
-        let _storing = Uninterrupted::begin();
-        self.put(installation, Granted::Existing(grant), proofs).await
-    }
-
     /// Stores the account, its names, its grant and its first password in one transaction.
-    async fn put(
+    pub(super) async fn put(
         self,
         installation: &Installation,
         grant: Granted,
         proofs: Proofs,
     ) -> Result<Authorized, Error> {
+        let _storing = Uninterrupted::begin();
         let known = self.known(installation).await?;
         let name = known.as_ref().map_or(&self.account, |known| &known.account.name).clone();
         let known = known.filter(|known| known.account.name == self.account);

@@ -1,4 +1,5 @@
-//! The CA in a store that several machines share: a sealed setting, which one of the machines makes.
+//! Where the listeners' certificates come from. The CA of a store that several machines share is a sealed setting, which
+//! one of the machines makes.
 //!
 //! If two instances make a CA at once, the first one stored is used. An instance whose state directory has a CA stores
 //! that one instead of a new one, so that mail programs which trust it go on working. Instances look for a renewed CA
@@ -10,15 +11,39 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use tracing::{error, info};
 
-use super::source::{is_shared, own};
+use crate::config::Config;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::secret::{Sealer, Secret};
-use crate::store::Store;
-use crate::tls::{Authority, AuthorityError, Identity, SharedAuthority};
+use crate::store::{StateDirectory, Store};
+use crate::tls::{Authority, AuthorityError, Identity, SharedAuthority, TlsSettings};
 
 /// The setting that holds the CA's key and certificate.
 const AUTHORITY: &str = "certificate_authority";
+
+/// Whether the CA of `config` lies in a store that several machines share.
+pub(crate) fn is_shared(config: &Config) -> bool {
+    config.tls.own.is_none() && config.store.postgres.is_some()
+}
+
+/// The source of the listeners' certificates; `shared` is the CA of a store that machines share.
+pub(crate) fn settings(config: &Config, shared: Option<Arc<SharedAuthority>>) -> TlsSettings {
+    TlsSettings {
+        shared,
+        certificate: config.tls.own.clone(),
+        hostnames: config.tls.hostnames.clone(),
+        state_directory: config.state_directory.clone(),
+    }
+}
+
+/// The settings of the proxy's own CA. Makes the state directory.
+pub(super) fn own(config: &Config) -> Result<TlsSettings, Error> {
+    if let Some((certificate, _)) = &config.tls.own {
+        return Err(Error::OwnCertificate(certificate.clone()));
+    }
+    StateDirectory::open(&config.state_directory)?;
+    Ok(settings(config, None))
+}
 
 /// The CA of the store, made if it is missing; `None` if each machine has its own CA, or the user has a certificate.
 pub(crate) async fn of_store(installation: &Installation) -> Result<Option<Arc<SharedAuthority>>, Error> {

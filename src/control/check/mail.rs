@@ -13,61 +13,50 @@ use crate::control::proof::sign_in;
 use crate::secret::Secret;
 use crate::upstream::Dialler;
 
+/// The result of `work`, which may take [`PATIENCE`]; else the error is `late`.
+async fn in_time<T, E: Into<Error>>(
+    work: impl Future<Output = Result<T, E>>,
+    late: impl FnOnce() -> Error,
+) -> Result<T, Error> {
+    timeout(PATIENCE, work).await.map_err(|_| late())?.map_err(Into::into)
+}
+
 /// Whether a TLS connection to the mail server can be made.
 pub(super) async fn way_is_open(steps: &mut Steps<'_>, dialler: &Dialler) -> bool {
-    let endpoint = &dialler.service.endpoint;
+    let endpoint = || dialler.service.endpoint.clone();
     let is_reached = match dialler.proxy() {
         Some(proxy) => {
-            let started = Instant::now();
-            let found = match timeout(PATIENCE, dialler.connect()).await {
-                Ok(Ok(_)) => {
-                    Ok(Finding::AnswersThrough { endpoint: endpoint.clone(), proxy: proxy.to_string() })
-                }
-                Ok(Err(error)) => Err(Error::Dial(error)),
-                Err(_) => Err(Error::Unreachable { endpoint: proxy.endpoint.clone(), error: None }),
+            let late = || Error::Unreachable { endpoint: proxy.endpoint.clone(), error: None };
+            let connected = async {
+                in_time(dialler.connect(), late).await?;
+                Ok(Finding::AnswersThrough { endpoint: endpoint(), proxy: proxy.to_string() })
             };
-            steps.done("proxy", Some(started), found)
+            steps.timed("proxy", connected).await
         }
-        None => is_reached(steps, endpoint).await,
+        None => is_reached(steps, &dialler.service.endpoint).await,
     };
-    if !is_reached {
-        return false;
-    }
-    let started = Instant::now();
-    let found = match timeout(PATIENCE, dialler.dial()).await {
-        Ok(Ok(_)) => Ok(Finding::Certificate { host: endpoint.host.clone() }),
-        Ok(Err(error)) => Err(Error::Dial(error)),
-        Err(_) => Err(Error::NoHandshake(endpoint.clone())),
+    let handshake = async {
+        in_time(dialler.dial(), || Error::NoHandshake(endpoint())).await?;
+        Ok(Finding::Certificate { host: endpoint().host })
     };
-    steps.done("tls", Some(started), found)
+    is_reached && steps.timed("tls", handshake).await
 }
 
 /// Whether a TCP connection to the server can be made.
 async fn is_reached(steps: &mut Steps<'_>, endpoint: &Endpoint) -> bool {
-    let started = Instant::now();
-    let (addresses, found) = match look_up(endpoint).await {
-        Ok(addresses) => {
-            let found = Finding::Addresses { host: endpoint.host.clone(), count: addresses.len() };
-            (addresses, Ok(found))
-        }
-        Err(wrong) => (Vec::new(), Err(wrong)),
+    let mut addresses = Vec::new();
+    let looked_up = async {
+        addresses = look_up(endpoint).await?;
+        Ok(Finding::Addresses { host: endpoint.host.clone(), count: addresses.len() })
     };
-    if !steps.done("dns", Some(started), found) {
-        return false;
-    }
-    let started = Instant::now();
-    steps.done("tcp", Some(started), connect(endpoint, &addresses).await)
+    steps.timed("dns", looked_up).await && steps.timed("tcp", connect(endpoint, &addresses)).await
 }
 
 async fn look_up(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Error> {
     let host = || endpoint.host.clone();
-    match tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await {
-        Ok(addresses) => {
-            let addresses: Vec<_> = addresses.collect();
-            if addresses.is_empty() { Err(Error::NoAddress { host: host() }) } else { Ok(addresses) }
-        }
-        Err(error) => Err(Error::NotFound { host: host(), error }),
-    }
+    let found = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port)).await;
+    let addresses: Vec<_> = found.map_err(|error| Error::NotFound { host: host(), error })?.collect();
+    if addresses.is_empty() { Err(Error::NoAddress { host: host() }) } else { Ok(addresses) }
 }
 
 async fn connect(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<Finding, Error> {
@@ -91,14 +80,15 @@ pub(super) async fn opens(
     token: &Secret,
 ) -> bool {
     let endpoint = || dialler.service.endpoint.clone();
-    let started = Instant::now();
-    let signed_in = timeout(PATIENCE, sign_in::<Error>(dialler, names, token, || ())).await;
-    let (mut session, name) = match signed_in.unwrap_or_else(|_| Err(Error::Silent(endpoint()))) {
-        Ok(signed_in) => signed_in,
-        Err(error) => return steps.done("sign-in", Some(started), Err(error)),
+    let mut session = None;
+    let signed_in = async {
+        let signing_in = sign_in::<Error>(dialler, names, token, || ());
+        let (opened, name) = in_time(signing_in, || Error::Silent(endpoint())).await?;
+        session = Some(opened);
+        Ok(Finding::SignedIn { title: title.to_owned(), mailbox: names.account.to_owned(), name })
     };
-    let (title, mailbox) = (title.to_owned(), names.account.to_owned());
-    steps.done("sign-in", Some(started), Ok(Finding::SignedIn { title, mailbox, name }));
+    steps.timed("sign-in", signed_in).await;
+    let Some(mut session) = session else { return false };
     let (door, started) = (dialler.service.door, Instant::now());
     let look = if door == Door::Pop3 { "mailbox" } else { "folders" };
     match timeout(PATIENCE, door.look_in(&mut session)).await {

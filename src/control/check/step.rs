@@ -8,6 +8,7 @@ use crate::control::error::Error;
 use crate::control::names::shape::OldName;
 use crate::secret::KeySource;
 use crate::store::{Grant, LastRefusal};
+use crate::text::utc;
 
 /// The timeout of a step: longer than any step takes that works.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -15,11 +16,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
-    /// Every step succeeded.
     Well,
     /// Every step was tried, and a person has to act.
     NeedsPerson,
-    /// A step failed.
     Failed,
 }
 
@@ -32,7 +31,6 @@ pub(crate) enum CheckEvent<'a> {
     Accounts(usize),
     /// The following steps are about this account.
     Account(&'a str),
-    /// A step is done.
     CheckStep(&'a CheckStep),
     /// The account has no mailbox of its own to try.
     DomainAccount,
@@ -41,59 +39,85 @@ pub(crate) enum CheckEvent<'a> {
 /// A finished step.
 #[derive(Debug)]
 pub(crate) struct CheckStep {
-    /// The account of the step.
     pub(crate) account: Option<String>,
-    /// The door of the step.
     pub(crate) protocol: Option<Door>,
     /// The thing that was tested.
     pub(crate) name: &'static str,
     /// Its duration, if it was measured.
     pub(crate) took: Option<Duration>,
-    /// The result.
     pub(crate) found: Result<Finding, Error>,
 }
 
-/// The result of a successful step.
-#[derive(Debug)]
+/// The result of a successful step, as a clause for people. The surface adds the command or button that changes it.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Finding {
-    /// The store opens.
+    #[error("SQLite in {}", directory.display())]
     Store { directory: PathBuf },
-    /// The keys open everything.
-    Key { source: KeySource, keys: Vec<u32>, values: usize },
+    #[error("{place}, key {}; it opens all {values} sealed values", list(keys))]
+    Key { place: KeySource, keys: Vec<u32>, values: usize },
     /// A name that still works, but could not be stored today.
+    #[error("{0}; it goes on working")]
     OldName(OldName),
-    /// An alias that is another address, and opens this account.
+    #[error("{alias:?} is another address, and opens this account")]
     ForeignAlias { account: String, alias: String },
-    /// The account is disabled, so nothing was tried.
+    /// Nothing was tried.
+    #[error("it is disabled, and lets no mail program in")]
     Disabled { account: String },
     /// The provider's last refusal in a session. Only an accepted message shows that the cause is gone.
+    #[error("at {} the provider refused {}: {}", utc(refusal.at), refusal.protocol, refusal.trouble.cause)]
     LastRefusal { account: String, grant: Option<Box<Grant>>, refusal: Box<LastRefusal> },
-    /// The mail server has addresses.
+    #[error("{host} has {count} {}", if *count == 1 { "address" } else { "addresses" })]
     Addresses { host: String, count: usize },
-    /// The mail server accepted a connection.
+    #[error("{0} answers")]
     Answers(Endpoint),
-    /// The network's proxy made a connection to the mail server.
+    #[error("{endpoint} answers through network.proxy ({proxy})")]
     AnswersThrough { endpoint: Endpoint, proxy: String },
-    /// The mail server's certificate is valid.
+    #[error("the certificate is good for {host}")]
     Certificate { host: String },
-    /// There is an access token; `was_asked` is true if it came now or within the last minute.
+    /// `was_asked` is true if the token came now or within the last minute.
+    #[error("good for {minutes} min; {}; {}", origin(*was_asked), granted(scopes, missing))]
     Token { minutes: i64, was_asked: bool, scopes: Vec<String>, missing: Vec<String> },
-    /// The mail server accepted the token.
+    #[error("{title} accepts the token for {mailbox}{}", with_name(mailbox, name))]
     SignedIn { title: String, mailbox: String, name: String },
-    /// The mailbox opened; it has this number of folders.
+    #[error("the mailbox has {0}")]
     Folders(usize),
-    /// The sign-in was ended; this door has nothing else to test.
+    /// This door has nothing else to test.
+    #[error("the session is over; no message was sent")]
     Left,
-    /// The mailbox opened; this door has no folders.
+    /// This door has no folders.
+    #[error("the mailbox opens; no message was fetched")]
     Open,
 }
 
-/// The steps so far.
+fn list(keys: &[u32]) -> String {
+    keys.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn origin(was_asked: bool) -> &'static str {
+    match was_asked {
+        true => "the sign-in service gave a new one",
+        false => "from the cache, the sign-in service was asked less than a minute ago",
+    }
+}
+
+fn granted(scopes: &[String], missing: &[String]) -> String {
+    match missing.is_empty() {
+        true => format!("scopes {}", scopes.join(" ")),
+        false => format!("the scope {} is missing", missing.join(" ")),
+    }
+}
+
+fn with_name(mailbox: &str, name: &str) -> String {
+    if name == mailbox { String::new() } else { format!(", with the name of {name}") }
+}
+
 pub(super) struct Steps<'a> {
     tell: &'a mut (dyn FnMut(CheckEvent<'_>) + Send),
     account: Option<String>,
-    protocol: Option<Door>,
-    outcome: Outcome,
+    /// The door of the following steps.
+    pub(super) protocol: Option<Door>,
+    /// The worst so far.
+    pub(super) outcome: Outcome,
 }
 
 impl<'a> Steps<'a> {
@@ -106,11 +130,6 @@ impl<'a> Steps<'a> {
             self.account = Some(name.to_owned());
         }
         (self.tell)(event);
-    }
-
-    /// The following steps are about `door`.
-    pub(super) fn at(&mut self, door: Option<Door>) {
-        self.protocol = door;
     }
 
     /// Reports a step that began at `started`, and whether it succeeded.
@@ -138,7 +157,14 @@ impl<'a> Steps<'a> {
         went_well
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
-        self.outcome
+    /// Does a step, and reports it with its duration; returns whether it succeeded.
+    pub(super) async fn timed(
+        &mut self,
+        name: &'static str,
+        step: impl Future<Output = Result<Finding, Error>>,
+    ) -> bool {
+        let started = Instant::now();
+        let found = step.await;
+        self.done(name, Some(started), found)
     }
 }

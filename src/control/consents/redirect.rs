@@ -22,17 +22,14 @@ use crate::secret::{Secret, same_bytes};
 pub(crate) struct Visitor {
     /// Scheme, host and port of the page as the browser sees them, without a slash at the end.
     pub(crate) origin: String,
-    /// Whether the browser runs on this machine.
     pub(crate) is_local: bool,
 }
 
 /// The way of an answer, with the redirect URI that it comes to.
 pub(super) enum Way {
-    /// The page receives it.
     Page(String),
     /// A listener at this address, which has a port or a host of its own, or no port.
     Listener(Url),
-    /// The person pastes it.
     Pasted(String),
 }
 
@@ -72,19 +69,6 @@ pub(super) struct Listener {
     _task: AbortOnDropHandle<()>,
 }
 
-impl Listener {
-    /// Listens at `configured`, and sends browsers with answers on to the page of the consent with that `state`.
-    pub(super) async fn begin(
-        configured: &Url,
-        onwards: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-    ) -> Result<Self, Error> {
-        let callback = Callback::bind(configured).await.map_err(Error::Callback)?;
-        let redirect_uri = callback.redirect_uri();
-        let task = tokio::spawn(callback.forward(onwards));
-        Ok(Self { redirect_uri, _task: AbortOnDropHandle::new(task) })
-    }
-}
-
 /// The listeners of this process, for the consents that began here.
 #[derive(Default)]
 pub(super) struct Listeners {
@@ -111,7 +95,10 @@ impl Listeners {
         if let Some(known) = open.get(&redirect_text(configured)).and_then(Weak::upgrade) {
             return Ok(known);
         }
+        let callback = Callback::bind(configured).await?;
+        let redirect_uri = callback.redirect_uri();
         let waiting = Arc::downgrade(&self.held);
+        // A browser with an answer is sent on to the page of the consent with that `state`.
         let onwards = move |state: &str| {
             let waiting = waiting.upgrade()?;
             let waiting = held(&waiting);
@@ -119,8 +106,9 @@ impl Listeners {
                 waiting.iter().find(|held| same_bytes(held.state.expose().as_bytes(), state.as_bytes()))?;
             Some(found.place.clone())
         };
-        let listener = Arc::new(Listener::begin(configured, onwards).await?);
-        open.insert(listener.redirect_uri.clone(), Arc::downgrade(&listener));
+        let task = AbortOnDropHandle::new(tokio::spawn(callback.forward(onwards)));
+        let listener = Arc::new(Listener { redirect_uri: redirect_uri.clone(), _task: task });
+        open.insert(redirect_uri, Arc::downgrade(&listener));
         Ok(listener)
     }
 

@@ -10,7 +10,6 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::redirect::Listeners;
-use crate::control::answers::{Away, Onwards};
 use crate::control::authorize::{Authorized, FrozenConsent};
 use crate::control::error::Error;
 use crate::control::installation::Installation;
@@ -31,15 +30,12 @@ const OUTCOME_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// A consent as its page shows it.
 pub(crate) struct View {
-    /// The account's name.
     pub(crate) account: String,
-    /// The person who consents.
     pub(crate) owner: String,
     /// The provider's title.
     pub(crate) provider: String,
     /// Where the person begins again.
     pub(crate) back: Option<Secret>,
-    /// How far it is.
     pub(crate) stage: Stage,
 }
 
@@ -87,7 +83,6 @@ impl From<&Result<Authorized, Error>> for Outcome {
 /// Why an answer was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotTaken {
-    /// No consent waits for it: it is over, or it was answered.
     #[error("no sign-in waits for this answer: it took too long, or it was answered already")]
     Unknown,
     /// It came in another browser than the one that began the consent. Nothing has changed.
@@ -99,12 +94,10 @@ pub(crate) enum NotTaken {
     /// The store cannot be asked; the consent goes on waiting.
     #[error("the sign-in cannot be looked up just now; load this page again in a minute")]
     Away,
-    /// Too many consents that are not there were asked for.
     #[error("too many sign-ins that do not exist are asked for; load this page again in a minute")]
     TooMany,
 }
 
-/// The consents under way.
 pub(crate) struct Consents {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
@@ -132,7 +125,6 @@ pub(super) struct Record {
     pub(super) waiting: Option<FrozenConsent>,
 }
 
-/// A consent that was read.
 pub(super) struct Kept {
     pub(super) record: Record,
     sealed: Vec<u8>,
@@ -150,23 +142,6 @@ impl Consents {
             marks,
             lookups: Lookups::default(),
         }
-    }
-
-    /// Finds where browsers take answers, for a receiver of redirects.
-    pub(crate) fn onwards(self: Arc<Self>) -> Onwards {
-        Arc::new(move |state: String| {
-            let consents = self.clone();
-            Box::pin(async move { consents.place_of(&state).await.map_err(|_| Away) })
-        })
-    }
-
-    pub(super) async fn look(&self, id: &str, key: Option<&Secret>) -> Result<View, NotTaken> {
-        // Without a key the store is not asked.
-        let key = key.ok_or(NotTaken::Unknown)?;
-        let Kept { record, .. } = self.of_key(id, key).await?.ok_or(NotTaken::Unknown)?;
-        record.judge(Some(key)).map_err(|_| NotTaken::Unknown)?;
-        let Record { account, owner, provider, back, stage, .. } = record;
-        Ok(View { account, owner, provider, back: back.map(Secret::new), stage })
     }
 
     /// Completes when no consent is being finished here: the provider's answer to a code comes once.

@@ -3,8 +3,7 @@
 //! The work is bounded by the length of the text: each byte is looked at a fixed number of times, and reading ends behind
 //! the most lines that the caller takes.
 
-use super::error::TableError;
-use crate::control::error::Error;
+use crate::control::error::{Error, TableError};
 use crate::control::names::shape::UNREAD;
 
 /// The first cell of a table's head.
@@ -13,7 +12,6 @@ const HEAD: &str = "account";
 /// The lines that are named of a file that is no UTF-8, where each may have such a byte.
 const MOST_UNREAD: usize = 5;
 
-/// A line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) line: u64,
@@ -25,7 +23,6 @@ pub(crate) struct Row {
     pub(crate) aliases: Vec<String>,
 }
 
-/// A fault of a line.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) line: u64,
@@ -49,11 +46,11 @@ pub(crate) fn read(text: &str, most: usize) -> Result<Vec<Row>, Vec<Fault>> {
     let mut reader = csv::ReaderBuilder::new();
     reader.has_headers(false).flexible(true).trim(csv::Trim::All).comment(Some(b'#')).delimiter(delimiter);
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    let (mut lines, mut is_first) = (Lines::of(text), true);
+    let mut is_first = true;
     for record in reader.from_reader(text.as_bytes()).into_records() {
         match record {
             Ok(record) => {
-                let Some(row) = row(&mut lines, &record) else { continue };
+                let Some(row) = row(text, &record) else { continue };
                 let is_head = is_first && row.account.eq_ignore_ascii_case(HEAD);
                 is_first = false;
                 match rows.len() {
@@ -70,7 +67,7 @@ pub(crate) fn read(text: &str, most: usize) -> Result<Vec<Row>, Vec<Fault>> {
                 }
             }
             Err(error) => {
-                let line = error.position().map_or(0, |position| lines.number_at(position));
+                let line = error.position().map_or(0, |position| line_at(text, position));
                 faults.push(Fault { line, error: TableError::Line.into() });
             }
         }
@@ -101,7 +98,7 @@ fn unread_lines(text: &str) -> Vec<Fault> {
     unread.map(|(line, _)| Fault { line, error: TableError::NotUtf8.into() }).collect()
 }
 
-fn row(lines: &mut Lines<'_>, record: &csv::StringRecord) -> Option<Row> {
+fn row(text: &str, record: &csv::StringRecord) -> Option<Row> {
     if record.iter().all(str::is_empty) {
         return None;
     }
@@ -110,36 +107,19 @@ fn row(lines: &mut Lines<'_>, record: &csv::StringRecord) -> Option<Row> {
     let (account, provider, owner) = (next(), next(), next());
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     let aliases = fields.filter(|alias| !alias.is_empty()).collect();
-    let line = record.position().map_or(0, |position| lines.number_at(position));
+    let line = record.position().map_or(0, |position| line_at(text, position));
     Some(Row { line, account, provider: some(provider), owner: some(owner), aliases })
 }
 
-/// Counts the lines up to records, each of which is behind the one before.
-struct Lines<'a> {
-    text: &'a str,
-    /// The place up to which line ends are counted.
-    counted: usize,
-    number: u64,
-}
-
-impl<'a> Lines<'a> {
-    fn of(text: &'a str) -> Self {
-        Self { text, counted: 0, number: 1 }
+/// The line of a record. The reader's position is before the line ends and comments in front of the record.
+fn line_at(text: &str, position: &csv::Position) -> u64 {
+    let from = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let (mut line, mut behind) = (position.line(), text.get(from..).unwrap_or_default());
+    while behind.starts_with(['\r', '\n', '#']) {
+        let Some((_, rest)) = behind.split_once('\n') else { break };
+        (line, behind) = (line + 1, rest);
     }
-
-    /// The line of a record. The reader's position is before the line ends and comments in front of the record.
-    fn number_at(&mut self, position: &csv::Position) -> u64 {
-        let from = usize::try_from(position.byte()).unwrap_or(usize::MAX).max(self.counted);
-        let (_, mut behind) = self.text.split_at_checked(from).unwrap_or((self.text, ""));
-        while behind.starts_with(['\r', '\n', '#']) {
-            behind = behind.split_once('\n').map_or("", |(_, rest)| rest);
-        }
-        let before = self.text.len() - behind.len();
-        let passed = self.text.as_bytes().get(self.counted..before).unwrap_or_default();
-        self.number += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.counted = before;
-        self.number
-    }
+    line
 }
 
 #[cfg(test)]
@@ -226,11 +206,9 @@ mod tests {
         assert!(matches!(faults[0].error, Error::Table(TableError::TooLong { most: 5000 })));
         assert_eq!(faults[0].line, 5002);
         assert_eq!(read(&text[..10_008], 5000).unwrap().len(), 5000);
-        // Each line end is counted once: the last record is not counted from the first byte again.
-        let mut lines = Lines::of(&text);
+        // Each line end is counted once: those before a record are counted by the reader, and not again.
         let mut position = csv::Position::new();
-        position.set_byte(text.len() as u64);
-        assert_eq!(lines.number_at(&position), 512 * 1024 + 2);
-        assert_eq!(lines.counted, text.len());
+        position.set_byte(text.len() as u64 - 1).set_line(7);
+        assert_eq!(line_at(&text, &position), 8);
     }
 }

@@ -3,10 +3,8 @@
 use crate::protocol::{MendedBy, NotListed, Refusal};
 use crate::upstream::DialError;
 
-/// Why a door did not open.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LeftOut {
-    /// These scopes were not granted.
     #[error("the scope {} was not granted", .0.join(" "))]
     NotGranted(Vec<String>),
     /// The mail server refused the token, or could not be asked.

@@ -51,7 +51,9 @@ pub(crate) async fn revoke(installation: &Installation, name: &str) -> Result<Re
     };
     let _revoking = Uninterrupted::begin();
     let act = installation.act(Deed::Revoked, &[&account], Some(&grant.owner));
-    let token = take(installation, &grant.id, revoked_here(), &act).await?;
+    let cure = Cure::authorize_with("run: ", "");
+    let why = Trouble::new(CauseKind::Revoked, "the authorisation was revoked here", cure);
+    let token = take(installation, &grant.id, why, &act).await?;
     let others = installation.others_with(&grant.id, &account).await?;
     let kind = grant.kind();
     let provider = installation.config.providers.get(&grant.provider).cloned();
@@ -76,12 +78,6 @@ impl Revoked {
             Err(error) => AtProvider::Failed(error),
         }
     }
-}
-
-/// The recorded reason why the grant has no refresh token.
-fn revoked_here() -> Trouble {
-    let cure = Cure::authorize_with("run: ", "");
-    Trouble::new(CauseKind::Revoked, "the authorisation was revoked here", cure)
 }
 
 /// Removes the refresh token from the row, with the reason, and records `act`. `None` if the token cannot be

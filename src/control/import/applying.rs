@@ -19,8 +19,7 @@ use crate::control::error::{Error, Unproven};
 use crate::control::installation::Installation;
 use crate::control::proof::prove;
 use crate::control::providers::Legs;
-use crate::control::{doors, passwords, waiting};
-use crate::secret::Secret;
+use crate::control::{doors, limits, passwords, waiting};
 use crate::shutdown::Uninterrupted;
 use crate::store::{Authorization, Grant, GrantKind, Granted, Id, Mailbox, Right, StoreError};
 use crate::token::{TokenFailure, Tokens};
@@ -28,7 +27,6 @@ use crate::token::{TokenFailure, Tokens};
 /// The name of the passwords that are kept.
 const PASSWORD: &str = "email-oauth2-proxy";
 
-/// The result.
 pub(crate) struct Applied {
     /// The accounts in the order of the plan.
     pub(crate) fates: Vec<(String, Fate)>,
@@ -63,11 +61,6 @@ impl Fate {
             Self::NoToken(_) | Self::Waits | Self::Failed(_) => true,
         }
     }
-
-    /// Whether the account is stored.
-    fn is_here(&self) -> bool {
-        !matches!(self, Self::Failed(_))
-    }
 }
 
 /// A run that was stopped.
@@ -76,7 +69,6 @@ pub(crate) struct Stopped {
     pub(crate) error: Error,
     /// The accounts that are stored, with their tokens and passwords.
     pub(crate) moved: Vec<String>,
-    /// Where they are.
     pub(crate) state_directory: Option<std::path::PathBuf>,
 }
 
@@ -104,7 +96,8 @@ pub(crate) async fn apply(
     let _moving = Uninterrupted::begin();
     let mut fates: Vec<(String, Fate)> = Vec::new();
     let stopped = |error, fates: Vec<(String, Fate)>| {
-        let moved = fates.into_iter().filter(|(_, fate)| fate.is_here()).map(|(name, _)| name).collect();
+        let stored = fates.into_iter().filter(|(_, fate)| !matches!(fate, Fate::Failed(_)));
+        let moved = stored.map(|(name, _)| name).collect();
         Stopped { error, moved, state_directory: Some(state_directory.clone()) }
     };
     for moving in &scheme.accounts {
@@ -118,13 +111,10 @@ pub(crate) async fn apply(
     }
     let is_here = |(_, fate): &(String, Fate)| matches!(fate, Fate::AlreadyHere { .. });
     let is_written = target.beside.is_none() || !scheme.tables.is_empty() || !fates.iter().all(is_here);
-    if !is_written {
-        return Ok(Applied { fates, is_written, state_directory, ca_file });
+    if is_written && let Err(error) = drafted.publish() {
+        return Err(stopped(error, fates));
     }
-    match drafted.publish() {
-        Ok(()) => Ok(Applied { fates, is_written, state_directory, ca_file }),
-        Err(error) => Err(stopped(error, fates)),
-    }
+    Ok(Applied { fates, is_written, state_directory, ca_file })
 }
 
 /// Whether the error concerns one account, and others can move.
@@ -152,8 +142,7 @@ async fn one(
     let Some(own) = legs.get(&moving.provider).filter(|_| grant.is_in_force()) else {
         return Ok(Fate::Waits);
     };
-    let mailbox = Mailbox::Own;
-    let token = match tokens.access(&grant, &mailbox).await {
+    let token = match tokens.access(&grant, &Mailbox::Own).await {
         Ok(token) => token,
         Err(failure) => return Ok(Fate::NoToken(Box::new((grant, failure)))),
     };
@@ -170,10 +159,14 @@ async fn store(installation: &Installation, moving: &Moving) -> Result<Grant, Er
     let _lock = installation.sealing().await?;
     let grant = granted(installation, moving).await?;
     let account = Id::random();
-    let password = match &moving.password {
-        Some(kept) => Some(password(installation, &account, kept).await?),
-        None => None,
-    };
+    let mut password = None;
+    if let Some(Kept { secret, is_short, .. }) = &moving.password {
+        let (_, row) = passwords::make(installation, &account, PASSWORD, Some(secret.clone())).await?;
+        let row = password.insert(row);
+        if *is_short {
+            row.limits.networks = limits::this_machine();
+        }
+    }
     let about = (moving.kind == GrantKind::Person).then_some(moving.name.as_str());
     let acts = installation.acts(Deed::Imported, &moving.name, about, password.as_ref());
     let authorization = Authorization {
@@ -198,7 +191,10 @@ async fn granted(installation: &Installation, moving: &Moving) -> Result<Granted
     }
     let (id, now) = (known.map_or_else(Id::random, |known| known.id), OffsetDateTime::now_utc());
     let right = match &moving.token {
-        Token::Refresh(token) => Right::Person { refresh_token: seal(installation, &id, token)? },
+        Token::Refresh(token) => {
+            let context = Grant::refresh_context(&id);
+            Right::Person { refresh_token: installation.sealer.seal(&context, token.expose().as_bytes())? }
+        }
         Token::Application => Right::Application,
         Token::Awaited(_) => {
             let mut grant = waiting::grant(id, provider, name, *kind, now);
@@ -209,20 +205,4 @@ async fn granted(installation: &Installation, moving: &Moving) -> Result<Granted
     let mut grant = Grant::new(id, provider, name, right, now);
     grant.scopes.clone_from(&moving.scopes);
     Ok(Granted::New(Box::new(grant)))
-}
-
-fn seal(installation: &Installation, grant: &Id, token: &Secret) -> Result<Vec<u8>, Error> {
-    Ok(installation.sealer.seal(&Grant::refresh_context(grant), token.expose().as_bytes())?)
-}
-
-async fn password(
-    installation: &Installation,
-    account: &Id,
-    kept: &Kept,
-) -> Result<crate::store::AppPassword, Error> {
-    let (_, mut row) = passwords::make(installation, account, PASSWORD, Some(kept.secret.clone())).await?;
-    if kept.is_short {
-        row.limits.networks = crate::control::limits::this_machine();
-    }
-    Ok(row)
 }

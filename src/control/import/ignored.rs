@@ -33,8 +33,9 @@ const ACCOUNT: [&str; 17] = [
 ];
 /// The global options that are taken.
 const TAKEN: [&str; 2] = ["allow_catch_all_accounts", "use_login_password_as_client_credentials_secret"];
-/// The options whose values are paths.
-const PATHS: [&str; 4] = ["local_certificate_path", "local_key_path", "jwt_certificate_path", "jwt_key_path"];
+/// Options of servers, then of accounts, whose values are paths; the two of a pair need each other.
+const PAIRS: [[&str; 2]; 2] =
+    [["local_certificate_path", "local_key_path"], ["jwt_certificate_path", "jwt_key_path"]];
 /// Every section may have it.
 const DOCUMENTATION: &str = "documentation";
 /// The other options of the section with which the sample begins.
@@ -51,37 +52,35 @@ fn in_section(ini: &Ini, section: &Section) -> Vec<Change> {
     let name = &section.name;
     let server = listening(name).is_some();
     if !server && !name.contains('@') && name != GLOBAL {
-        let section = (name.clone(), section.line);
-        let unknown = Change::UnknownSection { section: section.0, line: section.1 };
+        let unknown = Change::UnknownSection { section: name.clone(), line: section.line };
         let says_something = options.iter().any(|(option, _)| !HEAD.contains(option));
         return says_something.then_some(unknown).into_iter().collect();
     }
     let mut found = Vec::new();
     for (option, line) in options {
-        let why = if server {
-            of_server(ini, section, option)
-        } else if name == GLOBAL {
-            of_all(option, is_yes(ini, section, option))
-        } else {
-            of_account(ini, section, option)
+        let why = match server {
+            true => of_path(ini, section, option, PAIRS[0]).or_else(|| of_server(section, option)),
+            false if name == GLOBAL => of_all(option, is_yes(ini, section, option)),
+            false => of_path(ini, section, option, PAIRS[1]).or_else(|| of_account(option)),
         };
         found.extend(why.map(|why| Change::Ignored { section: name.clone(), line, why }));
     }
     found
 }
 
-fn of_server(ini: &Ini, section: &Section, option: &str) -> Option<Ignored> {
-    let is_missing = |other| ini.value(section, other).is_none();
-    if let Some(path) = key_as_path(ini, section, option) {
+/// The fault of a path: a key stands in its place, or the other path of the section's pair is missing.
+fn of_path(ini: &Ini, section: &Section, option: &str, pair: [&str; 2]) -> Option<Ignored> {
+    let path = PAIRS.as_flattened().iter().copied().find(|path| *path == option)?;
+    let value = |option| ini.value(section, option);
+    if value(path).is_some_and(|value| is_key(value.text.expose())) {
         return Some(Ignored::KeyAsPath(path));
     }
+    let is_half = pair.contains(&path) && pair.into_iter().any(|other| value(other).is_none());
+    is_half.then_some(Ignored::HalfOfPair(path))
+}
+
+fn of_server(section: &Section, option: &str) -> Option<Ignored> {
     match option {
-        "local_certificate_path" if is_missing("local_key_path") => {
-            Some(Ignored::HalfOfPair("local_certificate_path"))
-        }
-        "local_key_path" if is_missing("local_certificate_path") => {
-            Some(Ignored::HalfOfPair("local_key_path"))
-        }
         known if SERVER.contains(&known) => None,
         known if section.name.starts_with("SMTP") && SMTP.contains(&known) => None,
         "plugins" => Some(Ignored::Plugins),
@@ -91,18 +90,10 @@ fn of_server(ini: &Ini, section: &Section, option: &str) -> Option<Ignored> {
     }
 }
 
-fn of_account(ini: &Ini, section: &Section, option: &str) -> Option<Ignored> {
-    let is_missing = |other| ini.value(section, other).is_none();
-    if let Some(path) = key_as_path(ini, section, option) {
-        return Some(Ignored::KeyAsPath(path));
-    }
+fn of_account(option: &str) -> Option<Ignored> {
     match option {
         "oauth2_resource" => Some(Ignored::Resource),
         "redirect_listen_address" => Some(Ignored::ListenAddress),
-        "jwt_certificate_path" if is_missing("jwt_key_path") => {
-            Some(Ignored::HalfOfPair("jwt_certificate_path"))
-        }
-        "jwt_key_path" if is_missing("jwt_certificate_path") => Some(Ignored::HalfOfPair("jwt_key_path")),
         known if ACCOUNT.contains(&known) => None,
         _ => Some(Ignored::Unknown),
     }
@@ -115,12 +106,6 @@ fn of_all(option: &str, is_yes: bool) -> Option<Ignored> {
         known if TAKEN.contains(&known) => None,
         _ => Some(Ignored::Unknown),
     }
-}
-
-/// The option, if it should be a path and is a key.
-fn key_as_path(ini: &Ini, section: &Section, option: &str) -> Option<&'static str> {
-    let path = PATHS.into_iter().find(|path| *path == option)?;
-    ini.value(section, option).filter(|value| is_key(value.text.expose())).map(|_| path)
 }
 
 fn is_yes(ini: &Ini, section: &Section, option: &str) -> bool {

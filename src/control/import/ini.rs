@@ -28,13 +28,11 @@ pub(crate) enum IniFault {
     NoOption { line: usize },
 }
 
-/// A parsed file.
 pub(super) struct Ini {
+    /// The first is [`DEFAULT`], which may be empty.
     sections: Vec<Section>,
-    defaults: HashMap<String, Value>,
 }
 
-/// A section.
 pub(super) struct Section {
     pub(super) name: String,
     /// The line of its head.
@@ -59,7 +57,6 @@ struct Open {
 }
 
 impl Ini {
-    /// Reads `text`.
     pub(super) fn parse(text: &str) -> Result<Self, IniFault> {
         let mut reader = Reader { ini: Self::empty(), current: None, open: None };
         for (index, line) in lines(text.strip_prefix('\u{feff}').unwrap_or(text)).enumerate() {
@@ -71,22 +68,21 @@ impl Ini {
 
     /// A file without sections.
     pub(super) fn empty() -> Self {
-        Self { sections: Vec::new(), defaults: HashMap::new() }
+        Self { sections: vec![Section::new(DEFAULT, 0)] }
     }
 
     /// The sections, in their order.
     pub(super) fn sections(&self) -> impl Iterator<Item = &Section> {
-        self.sections.iter()
+        self.sections.iter().skip(1)
     }
 
-    /// The section of that name.
     pub(super) fn section(&self, name: &str) -> Option<&Section> {
-        self.sections.iter().find(|section| section.name == name)
+        self.sections().find(|section| section.name == name)
     }
 
     /// The value of `option` in `section`, or in `[DEFAULT]`.
     pub(super) fn value<'a>(&'a self, section: &'a Section, option: &str) -> Option<&'a Value> {
-        section.options.get(option).or_else(|| self.defaults.get(option))
+        [section].into_iter().chain(self.sections.first()).find_map(|section| section.options.get(option))
     }
 
     /// The options of `section` itself, with their lines.
@@ -99,29 +95,26 @@ impl Ini {
 
     /// Sets `option` to `text` in the section of that name, which is made if it is missing.
     pub(super) fn set(&mut self, section: &str, option: &str, text: Secret) {
-        let found = self.sections.iter().position(|known| known.name == section);
-        let index = found.unwrap_or_else(|| {
-            let section = Section { name: section.to_owned(), line: 0, options: HashMap::new() };
-            self.sections.push(section);
-            self.sections.len() - 1
-        });
-        if let Some(section) = self.sections.get_mut(index) {
-            let line = section.line;
-            section.options.insert(option.to_lowercase(), Value { text, line });
+        if self.section(section).is_none() {
+            self.sections.push(Section::new(section, 0));
+        }
+        let found = self.sections.iter_mut().skip(1).find(|known| known.name == section);
+        if let Some(Section { line, options, .. }) = found {
+            options.insert(option.to_lowercase(), Value { text, line: *line });
         }
     }
 }
 
-/// The target of options.
-#[derive(Clone, Copy)]
-enum Place {
-    Defaults,
-    Section(usize),
+impl Section {
+    fn new(name: &str, line: usize) -> Self {
+        Self { name: name.to_owned(), line, options: HashMap::new() }
+    }
 }
 
 struct Reader {
     ini: Ini,
-    current: Option<Place>,
+    /// The number of the section that the next options belong to.
+    current: Option<usize>,
     open: Option<Open>,
 }
 
@@ -151,19 +144,19 @@ impl Reader {
 
     fn begin(&mut self, line: usize, name: &str) -> Result<(), IniFault> {
         if name == DEFAULT {
-            self.current = Some(Place::Defaults);
+            self.current = Some(0);
             return Ok(());
         }
         if let Some(known) = self.ini.section(name) {
             return Err(IniFault::RepeatedSection { line, section: name.to_owned(), first: known.line });
         }
-        self.current = Some(Place::Section(self.ini.sections.len()));
-        self.ini.sections.push(Section { name: name.to_owned(), line, options: HashMap::new() });
+        self.current = Some(self.ini.sections.len());
+        self.ini.sections.push(Section::new(name, line));
         Ok(())
     }
 
     fn option(&mut self, line: usize, text: &str, indent: usize) -> Result<(), IniFault> {
-        let Some(place) = self.current else { return Err(IniFault::NoSection { line }) };
+        let Some(section) = self.section() else { return Err(IniFault::NoSection { line }) };
         let Some((name, value)) = text.split_once(['=', ':']) else {
             return Err(IniFault::NoOption { line });
         };
@@ -171,7 +164,7 @@ impl Reader {
         if name.is_empty() {
             return Err(IniFault::NoOption { line });
         }
-        if let Some(known) = self.options(place).and_then(|options| options.get(&name)) {
+        if let Some(known) = section.options.get(&name) {
             return Err(IniFault::RepeatedOption { line, first: known.line });
         }
         self.open = Some(Open { name, lines: vec![value.trim_start().to_owned()], line, indent });
@@ -182,16 +175,13 @@ impl Reader {
     fn close(&mut self) {
         let Some(Open { name, lines, line, .. }) = self.open.take() else { return };
         let text = Secret::new(lines.join("\n").trim_end());
-        if let Some(options) = self.current.and_then(|place| self.options(place)) {
-            options.insert(name, Value { text, line });
+        if let Some(section) = self.section() {
+            section.options.insert(name, Value { text, line });
         }
     }
 
-    fn options(&mut self, place: Place) -> Option<&mut HashMap<String, Value>> {
-        match place {
-            Place::Defaults => Some(&mut self.ini.defaults),
-            Place::Section(index) => self.ini.sections.get_mut(index).map(|section| &mut section.options),
-        }
+    fn section(&mut self) -> Option<&mut Section> {
+        self.ini.sections.get_mut(self.current?)
     }
 }
 

@@ -7,7 +7,7 @@ use super::scheme::Scheme;
 use super::target::Target;
 use super::text::Sight;
 use crate::config::{Config, ConfigError};
-use crate::control::preflight::obstacles_of_new;
+use crate::control::preflight::obstacles;
 
 /// What would stop `serve` outside of the new configuration.
 pub(crate) struct Obstacle {
@@ -22,7 +22,7 @@ impl Scheme {
         let (mistakes, config) = Config::mistakes_in(&self.text(target, Sight::Written), Some(&target.file));
         let to_come: Vec<PathBuf> = self.keys(target).into_iter().map(|(file, _)| file).collect();
         // The ports belong to email-oauth2-proxy until it is stopped.
-        let found = config.map(|config| obstacles_of_new(&config, &to_come)).unwrap_or_default();
+        let found = config.map(|config| obstacles(&config, &to_come, true)).unwrap_or_default();
         let mut obstacles: Vec<Obstacle> = Vec::new();
         for error in found {
             let obstacle = self.obstacle(&error);

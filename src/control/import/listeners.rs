@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::left::{Change, Left, Why};
-use super::source::{Kind, Server};
+use super::source::Server;
 use crate::config::{Door, Security, overlap};
 
 /// The port of the administration, if the configuration names none.
 const ADMIN: u16 = 8993;
+const ANYWHERE: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+const LOOPBACKS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
-/// A new listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listening {
     /// Its section in the old configuration.
@@ -29,15 +30,6 @@ pub(super) struct Ports {
     pub(super) admin: Option<SocketAddr>,
     pub(super) changes: Vec<Change>,
     pub(super) left: Vec<Left>,
-}
-
-/// The door of a server.
-pub(super) fn door(kind: Kind) -> Door {
-    match kind {
-        Kind::Imap => Door::Imap,
-        Kind::Pop => Door::Pop3,
-        Kind::Smtp => Door::Submission,
-    }
 }
 
 impl Ports {
@@ -65,11 +57,10 @@ impl Ports {
     }
 
     fn listening(&mut self, server: &Server) -> Result<Listening, Why> {
-        let door = door(server.kind);
-        let (section, port) = (server.section.clone(), server.port);
-        let place = Place::of(&server.local_address)
+        let (section, door, port) = (server.section.clone(), server.door, server.port);
+        let mut ips = ips(&server.local_address)
             .ok_or_else(|| Why::LocalAddress { address: server.local_address.clone() })?;
-        let written = match (&server.certificate, server.starttls_here) {
+        let mut security = match (&server.certificate, server.starttls_here) {
             (Some(_), true) => Security::Starttls,
             (Some(_), false) => Security::Tls,
             (None, _) => Security::None,
@@ -77,19 +68,17 @@ impl Ports {
         if server.starttls_here && server.certificate.is_none() {
             self.changes.push(Change::NoStarttls { section: section.clone() });
         }
-        let (place, security) = match (place, written) {
-            (Place::Anywhere, Security::None) => {
-                self.changes.push(Change::ThisMachineOnly { section: section.clone(), port, door });
-                (Place::Loopbacks, Security::None)
-            }
-            (Place::At(ip), Security::None) if !ip.is_loopback() => {
-                let address = SocketAddr::new(ip, port);
-                self.changes.push(Change::NowTls { section: section.clone(), address });
-                (place, Security::Tls)
-            }
-            kept => kept,
-        };
-        let addresses = place.addresses().into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        if security == Security::None && ips == ANYWHERE {
+            self.changes.push(Change::ThisMachineOnly { section: section.clone(), port, door });
+            ips = LOOPBACKS.to_vec();
+        } else if security == Security::None
+            && let Some(ip) = ips.iter().find(|ip| !ip.is_loopback())
+        {
+            let address = SocketAddr::new(*ip, port);
+            self.changes.push(Change::NowTls { section: section.clone(), address });
+            security = Security::Tls;
+        }
+        let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
         Ok(Listening { section, door, addresses, security })
     }
 
@@ -140,29 +129,12 @@ impl Ports {
     }
 }
 
-/// The reach of a port.
-#[derive(Clone, Copy)]
-enum Place {
-    Anywhere,
-    Loopbacks,
-    At(IpAddr),
-}
-
-impl Place {
-    fn of(local_address: &str) -> Option<Self> {
-        let text = local_address.trim().trim_start_matches('[').trim_end_matches(']');
-        if text.is_empty() || text.eq_ignore_ascii_case("localhost") {
-            return Some(if text.is_empty() { Self::Anywhere } else { Self::Loopbacks });
-        }
-        let ip: IpAddr = text.parse().ok()?;
-        Some(if ip.is_unspecified() { Self::Anywhere } else { Self::At(ip) })
+/// The addresses that a port with this local address is open at.
+fn ips(local_address: &str) -> Option<Vec<IpAddr>> {
+    let text = local_address.trim().trim_start_matches('[').trim_end_matches(']');
+    if text.eq_ignore_ascii_case("localhost") {
+        return Some(LOOPBACKS.to_vec());
     }
-
-    fn addresses(self) -> Vec<IpAddr> {
-        match self {
-            Self::Anywhere => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
-            Self::Loopbacks => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-            Self::At(ip) => vec![ip],
-        }
-    }
+    let ip = if text.is_empty() { ANYWHERE[0] } else { text.parse().ok()? };
+    Some(if ip.is_unspecified() { ANYWHERE.to_vec() } else { vec![ip] })
 }

@@ -11,9 +11,7 @@ use crate::secret::Secret;
 
 /// The source of a moved account's tokens.
 pub(crate) enum Token {
-    /// A refresh token.
     Refresh(Secret),
-    /// The application's own right.
     Application,
     /// None yet: a person has to authorise the account.
     Awaited(Awaited),
@@ -22,9 +20,7 @@ pub(crate) enum Token {
 /// Why a person has to authorise a moved account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
-    /// There was no refresh token.
     NoToken,
-    /// The account's password was not given.
     NoPassword,
     /// The given password does not open the refresh token.
     WrongPassword,
@@ -87,7 +83,6 @@ pub(super) fn fits(account: &Account, password: &Secret) -> bool {
     }
 }
 
-/// Opens the encrypted values of `account`.
 pub(super) fn open(account: &Account, password: Option<&Secret>) -> Opened {
     let shut = |why| Opened { secret: None, token: Token::Awaited(why), kept: None, password: None };
     let damaged = damaged(account);

@@ -6,13 +6,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::error::ImportError;
 use super::scheme::Passwords;
-use crate::control::error::Error;
+use crate::control::error::{Error, ImportError};
 use crate::secret::Secret;
 use crate::store::fold;
 
-/// A file that was read.
 pub(crate) struct PasswordsFile {
     /// The passwords by folded name.
     pub(crate) passwords: Passwords,
@@ -38,21 +36,19 @@ impl PasswordsFile {
             if line.trim().is_empty() || line.trim_start().starts_with('#') {
                 continue;
             }
-            let (file, line, number) = (file.to_owned(), line, index + 1);
-            let fault = "is not USER:PASSWORD";
-            let (user, password) = match line.split_once(':') {
-                Some((user, password)) if !password.is_empty() && !user.trim().is_empty() => {
-                    (user.trim(), password)
-                }
-                _ => return Err(ImportError::PasswordsFile { file, line: number, fault }.into()),
+            let (file, text, line) = (file.to_owned(), line, index + 1);
+            let parts = text.split_once(':').map(|(user, password)| (user.trim(), password));
+            let Some((user, password)) = parts.filter(|(user, text)| !user.is_empty() && !text.is_empty())
+            else {
+                return Err(ImportError::PasswordsFile { file, line }.into());
             };
             let folded = fold(user).as_str().to_owned();
-            if let Some(first) = lines.insert(folded.clone(), number) {
+            if let Some(first) = lines.insert(folded.clone(), line) {
                 let user = shown(user).unwrap_or_else(|| "a user".to_owned());
-                return Err(ImportError::PasswordTwice { file, line: number, user, first }.into());
+                return Err(ImportError::PasswordTwice { file, line, user, first }.into());
             }
             read.passwords.insert(folded, Secret::new(password));
-            read.users.push((number, user.to_owned()));
+            read.users.push((line, user.to_owned()));
         }
         Ok(read)
     }

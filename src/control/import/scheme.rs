@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::existing::Existing;
+use super::carried::Existing;
 use super::left::{Change, Left, Why};
 use super::listeners::{Listening, Ports};
 use super::opening::{Kept, Opened, Token, needs_locked_secret, open};
@@ -35,16 +35,13 @@ pub(crate) struct Scheme {
     used: Used,
 }
 
-/// An account that is moved.
 pub(crate) struct Moving {
     pub(crate) name: String,
-    /// The name of its provider's table.
     pub(crate) provider: String,
     pub(crate) kind: GrantKind,
     /// How a person consents, if it is not in a browser of this machine.
     pub(crate) approach: Option<Approach>,
     pub(crate) scopes: Vec<String>,
-    /// The source of its tokens.
     pub(crate) token: Token,
     /// The password that its mail program continues to send.
     pub(crate) password: Option<Kept>,
@@ -258,9 +255,8 @@ impl Scheme {
 
     /// The keys of service accounts that become files.
     pub(super) fn keys(&self, target: &Target) -> Vec<(PathBuf, &Secret)> {
-        let key = |table: &'_ Table| key_file(table, target.file.parent());
         let keys = self.tables.iter().filter_map(|table| match &table.application {
-            Some(Application::Key(secret)) => Some((key(table), secret)),
+            Some(Application::Key(secret)) => Some((key_file(table, target.file.parent()), secret)),
             _ => None,
         });
         keys.collect()
@@ -270,7 +266,11 @@ impl Scheme {
     pub(crate) fn text(&self, target: &Target, sight: Sight) -> String {
         let Self { listeners, certificate, admin, tables, .. } = self;
         let (certificate, keys) = (certificate.as_ref(), target.file.parent());
-        text(Parts { listeners, certificate, admin: *admin, tables, keys }, target.carried(sight), sight)
+        let carried = match sight {
+            Sight::Written => &target.carried.written,
+            Sight::Hidden => &target.carried.shown,
+        };
+        text(Parts { listeners, certificate, admin: *admin, tables, keys }, carried, sight)
     }
 }
 

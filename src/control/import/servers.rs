@@ -10,11 +10,9 @@ use std::collections::HashSet;
 use url::Url;
 
 use super::left::Why;
-use super::listeners::door;
-use super::source::{Account, Kind, Server};
+use super::source::{Account, Server};
 use crate::config::{Door, preset_family, preset_hosts};
 
-const KINDS: [Kind; 3] = [Kind::Imap, Kind::Pop, Kind::Smtp];
 /// The port of implicit TLS, for which the table need not name the security.
 const SUBMISSIONS: u16 = 465;
 
@@ -25,7 +23,6 @@ pub(super) struct MailServer {
     pub(super) endpoint: String,
     /// Written if the port does not imply it.
     pub(super) security: Option<&'static str>,
-    /// The section that it comes from.
     pub(super) section: String,
     pub(super) host: String,
 }
@@ -33,16 +30,16 @@ pub(super) struct MailServer {
 /// The servers of a provider that is not a preset. One whose sign-in service is a preset's in another spelling, or in
 /// an older version, uses the preset's servers where a section leads to them.
 pub(super) fn of_own(account: &Account, servers: &[Server]) -> Result<Vec<MailServer>, Why> {
-    let known = Hosts(preset_hosts());
-    let family = Hosts(account.token_url.as_deref().map(preset_family).unwrap_or_default());
+    let known = preset_hosts();
+    let family = account.token_url.as_deref().map(preset_family).unwrap_or_default();
     let mut found = Vec::new();
     let mut candidates = Vec::new();
-    for kind in KINDS {
-        if let Some(server) = of_kind(servers, kind, |server| family.has(&server.host)).first() {
+    for door in Door::ALL {
+        if let Some(server) = of_door(servers, door, |server| is_at(server, &family)).first() {
             found.push(mail_server(server));
             continue;
         }
-        match nearest(account, &of_kind(servers, kind, |server| !known.has(&server.host))) {
+        match nearest(account, &of_door(servers, door, |server| !is_at(server, &known))) {
             Ok(server) => found.extend(server.map(mail_server)),
             Err(several) => candidates.extend(several),
         }
@@ -57,26 +54,24 @@ pub(super) fn of_own(account: &Account, servers: &[Server]) -> Result<Vec<MailSe
 /// name, else the one of the account's domain where none is the preset's, else the only one where no section leads to
 /// a preset at all.
 pub(super) fn beside_preset(account: &Account, servers: &[Server]) -> Result<Vec<MailServer>, Why> {
-    let known = Hosts(preset_hosts());
-    let family = Hosts(account.token_url.as_deref().map(preset_family).unwrap_or_default());
-    let uses_preset = servers.iter().any(|server| family.has(&server.host));
+    let known = preset_hosts();
+    let family = account.token_url.as_deref().map(preset_family).unwrap_or_default();
+    let uses_preset = servers.iter().any(|server| is_at(server, &family));
     let domain = account.name.rsplit_once('@').map(|(_, domain)| domain).unwrap_or_default();
     let resources: Vec<String> = account.scopes.iter().filter_map(|scope| host_of(scope)).collect();
     let mut found = Vec::new();
-    for kind in KINDS {
-        let foreign = of_kind(servers, kind, |server| !known.has(&server.host));
-        let is_named =
-            |server: &&&Server| resources.iter().any(|host| server.host.eq_ignore_ascii_case(host));
-        if let Some(server) = foreign.iter().find(is_named) {
+    for door in Door::ALL {
+        let foreign = of_door(servers, door, |server| !is_at(server, &known));
+        if let Some(server) = foreign.iter().find(|server| is_at(server, &resources)) {
             found.push(mail_server(server));
             continue;
         }
-        if servers.iter().any(|server| server.kind == kind && family.has(&server.host)) {
+        if servers.iter().any(|server| server.door == door && is_at(server, &family)) {
             continue;
         }
         let of_domain: Vec<&Server> =
             foreign.iter().copied().filter(|server| common(domain, &server.host) > 1).collect();
-        let leads_to_none = !uses_preset && foreign.len() == of_kind(servers, kind, |_| true).len();
+        let leads_to_none = !uses_preset && foreign.len() == of_door(servers, door, |_| true).len();
         let candidates = if of_domain.is_empty() && leads_to_none { foreign } else { of_domain };
         let server = nearest(account, &candidates).map_err(|candidates| Why::NoServer { candidates })?;
         found.extend(server.map(mail_server));
@@ -86,13 +81,13 @@ pub(super) fn beside_preset(account: &Account, servers: &[Server]) -> Result<Vec
 
 fn mail_server(server: &Server) -> MailServer {
     let host = if server.host.contains(':') { format!("[{}]", server.host) } else { server.host.clone() };
-    let security = match (server.kind, server.starttls_there, server.host_port == SUBMISSIONS) {
-        (Kind::Smtp, true, true) => Some("starttls"),
-        (Kind::Smtp, false, false) => Some("tls"),
+    let security = match (server.door, server.starttls_there, server.host_port == SUBMISSIONS) {
+        (Door::Submission, true, true) => Some("starttls"),
+        (Door::Submission, false, false) => Some("tls"),
         _ => None,
     };
     MailServer {
-        door: door(server.kind),
+        door: server.door,
         endpoint: format!("{host}:{}", server.host_port),
         security,
         section: server.section.clone(),
@@ -100,11 +95,11 @@ fn mail_server(server: &Server) -> MailServer {
     }
 }
 
-/// The servers of that kind, each once: several ports may lead to one server.
-fn of_kind(servers: &[Server], kind: Kind, is_wanted: impl Fn(&Server) -> bool) -> Vec<&Server> {
+/// The servers of that door, each once: several ports may lead to one server.
+fn of_door(servers: &[Server], door: Door, is_wanted: impl Fn(&Server) -> bool) -> Vec<&Server> {
     let mut seen = HashSet::new();
-    let of_kind = servers.iter().filter(|server| server.kind == kind && is_wanted(server));
-    of_kind.filter(|server| seen.insert((server.host.to_ascii_lowercase(), server.host_port))).collect()
+    let of_door = servers.iter().filter(|server| server.door == door && is_wanted(server));
+    of_door.filter(|server| seen.insert((server.host.to_ascii_lowercase(), server.host_port))).collect()
 }
 
 /// The only one of `servers`, else the one whose name is nearest to the account's and its provider's. The error lists
@@ -135,11 +130,7 @@ fn common(one: &str, other: &str) -> usize {
     one.rsplit('.').zip(other.rsplit('.')).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
 }
 
-/// Names of hosts, whose case does not count.
-struct Hosts(Vec<String>);
-
-impl Hosts {
-    fn has(&self, host: &str) -> bool {
-        self.0.iter().any(|known| known.eq_ignore_ascii_case(host))
-    }
+/// Whether the server is one of the hosts, whose case does not count.
+fn is_at(server: &Server, hosts: &[String]) -> bool {
+    hosts.iter().any(|host| host.eq_ignore_ascii_case(&server.host))
 }

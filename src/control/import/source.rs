@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::existing::Existing;
+use super::carried::Existing;
 use super::ini::{Ini, Section, Value};
 use super::left::{Change, Left, Why};
 use super::vault::Lock;
+use crate::config::Door;
 use crate::secret::Secret;
 
-/// The section of global options.
 pub(super) const GLOBAL: &str = "emailproxy";
 /// The sample's placeholder for a value.
 const PLACEHOLDER: &str = "*** your";
@@ -24,7 +24,7 @@ const PLACEHOLDER: &str = "*** your";
 pub(super) struct Server {
     pub(super) section: String,
     pub(super) line: usize,
-    pub(super) kind: Kind,
+    pub(super) door: Door,
     pub(super) port: u16,
     pub(super) host: String,
     pub(super) host_port: u16,
@@ -32,14 +32,6 @@ pub(super) struct Server {
     pub(super) local_address: String,
     pub(super) starttls_here: bool,
     pub(super) certificate: Option<(PathBuf, PathBuf)>,
-}
-
-/// The protocol of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Imap,
-    Pop,
-    Smtp,
 }
 
 /// An account, with options from its section and the catch-alls.
@@ -79,7 +71,7 @@ impl Account {
     /// The first option whose URL names a user or a password, which would be shown with the URL. email-oauth2-proxy
     /// cannot use such an endpoint. A URL that cannot be read may have an `@` within its password.
     pub(super) fn with_credentials(&self) -> Option<&'static str> {
-        let names_user = |text: &&String| match Url::parse(text) {
+        let names_user = |text: &str| match Url::parse(text) {
             Ok(url) => !url.username().is_empty() || url.password().is_some(),
             Err(_) => text.contains('@'),
         };
@@ -88,13 +80,10 @@ impl Account {
             ("token_url", &self.token_url),
             ("redirect_uri", &self.redirect_uri),
         ];
-        urls.into_iter()
-            .find(|(_, url)| url.as_ref().is_some_and(|url| names_user(&url)))
-            .map(|(option, _)| option)
+        urls.into_iter().find(|(_, url)| url.as_deref().is_some_and(names_user)).map(|(option, _)| option)
     }
 }
 
-/// A configuration that was read.
 pub(super) struct Source {
     pub(super) servers: Vec<Server>,
     pub(super) accounts: Vec<Account>,
@@ -110,20 +99,25 @@ pub(super) struct Source {
 
 impl Source {
     /// Reads `ini`; relative paths in it are relative to `directory`.
-    pub(super) fn read(ini: &Ini, directory: &Path, existing: Existing, keys: &Path) -> Self {
+    pub(super) fn read(
+        ini: &Ini,
+        directory: &Path,
+        existing: Existing,
+        keys: PathBuf,
+        changes: Vec<Change>,
+    ) -> Self {
         let mut reader = Reader { ini, directory, catch_all: false, left: Vec::new() };
         reader.catch_all = reader.global("allow_catch_all_accounts");
         let password_is_secret = reader.global("use_login_password_as_client_credentials_secret");
         let (mut servers, mut accounts) = (Vec::new(), Vec::new());
         for section in ini.sections() {
-            if let Some((kind, port)) = listening(&section.name) {
-                servers.extend(reader.server(section, kind, port));
+            if let Some((door, port)) = listening(&section.name) {
+                servers.extend(reader.server(section, door, port));
             } else if section.name.contains('@') {
                 accounts.push(reader.account(section));
             }
         }
-        let (left, keys) = (reader.left, keys.to_owned());
-        Self { servers, accounts, password_is_secret, left, changes: Vec::new(), existing, keys }
+        Self { servers, accounts, password_is_secret, left: reader.left, changes, existing, keys }
     }
 }
 
@@ -157,23 +151,21 @@ impl Reader<'_> {
         self.left.push(Left { section: section.name.clone(), line: section.line, why });
     }
 
-    fn server(&mut self, section: &Section, kind: Kind, port: Option<u16>) -> Option<Server> {
+    fn server(&mut self, section: &Section, door: Door, port: Option<u16>) -> Option<Server> {
         let text = |option| self.ini.value(section, option).map(|value| value.text.expose().to_owned());
-        let (host, written_port) = (text("server_address"), text("server_port"));
         let local_address = text("local_address").unwrap_or_else(|| "::".to_owned());
         let certificate = self.pair(section, "local_certificate_path", "local_key_path");
         let Some(port) = port else {
             self.leave(section, Why::Port);
             return None;
         };
-        let host_port = written_port.as_ref().and_then(|port| port.parse().ok()).filter(|port| *port > 0);
-        let (host, host_port) = match (host.filter(|host| !host.is_empty()), host_port) {
-            (Some(host), Some(host_port)) => (host, host_port),
-            (None, _) => return self.no_server(section, "server_address"),
-            (_, None) => return self.no_server(section, "server_port"),
+        let Some(host) = text("server_address").filter(|host| !host.is_empty()) else {
+            return self.no_server(section, "server_address");
         };
+        let host_port = text("server_port").and_then(|port| port.parse().ok()).filter(|port| *port > 0);
+        let Some(host_port) = host_port else { return self.no_server(section, "server_port") };
         let (mut starttls_there, mut starttls_here) = (false, false);
-        if kind == Kind::Smtp {
+        if door == Door::Submission {
             let named = self.ini.value(section, "server_starttls").is_some();
             starttls_there = self.yes(section, if named { "server_starttls" } else { "starttls" })?;
             starttls_here = self.yes(section, "local_starttls")?;
@@ -182,7 +174,7 @@ impl Reader<'_> {
         Some(Server {
             section,
             line,
-            kind,
+            door,
             port,
             host,
             host_port,
@@ -195,13 +187,8 @@ impl Reader<'_> {
 
     fn no_server(&mut self, section: &Section, option: &'static str) -> Option<Server> {
         let value = self.ini.value(section, option).filter(|value| !value.text.is_empty());
-        self.leave(
-            section,
-            match value {
-                Some(value) => Why::Option { option, line: value.line },
-                None => Why::Missing { option },
-            },
-        );
+        let wrong = |value: &Value| Why::Option { option, line: value.line };
+        self.leave(section, value.map_or(Why::Missing { option }, wrong));
         None
     }
 
@@ -276,14 +263,14 @@ fn lock(salt: Option<&str>, iterations: Option<&str>) -> (Option<Lock>, Option<&
 }
 
 /// The protocol and the port of a section of that name; the port is `None` if it is invalid.
-pub(super) fn listening(section: &str) -> Option<(Kind, Option<u16>)> {
+pub(super) fn listening(section: &str) -> Option<(Door, Option<u16>)> {
     let (kind, port) = section.split_once('-')?;
-    let kind = match kind {
-        "IMAP" => Kind::Imap,
-        "POP" => Kind::Pop,
-        "SMTP" => Kind::Smtp,
+    let door = match kind {
+        "IMAP" => Door::Imap,
+        "POP" => Door::Pop3,
+        "SMTP" => Door::Submission,
         _ => return None,
     };
     let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| (kind, port.parse().ok().filter(|port| *port > 0)))
+    is_number.then(|| (door, port.parse().ok().filter(|port| *port > 0)))
 }

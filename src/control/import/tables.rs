@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::existing::{Existing, is_of_this_machine};
+use super::carried::{Existing, is_of_this_machine};
 use super::left::{Change, Why};
 use super::servers::{self, MailServer};
 use super::source::{Account, Server, is_key};
@@ -23,11 +23,12 @@ const GOOGLE_BEFORE: [&str; 3] = [
     "https://www.googleapis.com/oauth2/v3/token",
 ];
 
-/// A new provider's table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     pub(crate) name: String,
     pub(super) base: Base,
+    /// The mail servers that it names: its own, or those that replace its preset's.
+    pub(super) servers: Vec<MailServer>,
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<Secret>,
     pub(super) scopes: Vec<String>,
@@ -41,18 +42,8 @@ pub(crate) struct Table {
 /// The base of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Base {
-    /// A preset, and the servers that replace the preset's.
-    Preset {
-        preset: String,
-        tenant: Option<String>,
-        servers: Vec<MailServer>,
-    },
-    Own {
-        authorize_url: String,
-        token_url: String,
-        device_url: Option<String>,
-        servers: Vec<MailServer>,
-    },
+    Preset { preset: String, tenant: Option<String> },
+    Own { authorize_url: String, token_url: String, device_url: Option<String> },
 }
 
 impl Table {
@@ -61,13 +52,6 @@ impl Table {
         match &self.base {
             Base::Preset { preset, .. } => preset_takes_device(preset),
             Base::Own { device_url, .. } => device_url.is_some(),
-        }
-    }
-
-    /// The mail servers that it names.
-    pub(super) fn servers(&self) -> &[MailServer] {
-        match &self.base {
-            Base::Preset { servers, .. } | Base::Own { servers, .. } => servers,
         }
     }
 }
@@ -131,11 +115,11 @@ pub(super) fn table(
     let client_id = account.client_id.clone().ok_or_else(|| missing("client_id"))?;
     let endpoint = token_url.trim_end_matches('/');
     let google = if GOOGLE_BEFORE.contains(&endpoint) { GOOGLE } else { endpoint };
-    let base = match preset_at(google, &account.name) {
+    let (base, servers) = match preset_at(google, &account.name) {
         Some((preset, tenant)) => {
-            Base::Preset { preset, tenant, servers: servers::beside_preset(account, servers)? }
+            (Base::Preset { preset, tenant }, servers::beside_preset(account, servers)?)
         }
-        None => own(account, way, token_url, servers)?,
+        None => (own(account, way, token_url), servers::of_own(account, servers)?),
     };
     let domain = account.name.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
     Ok(Table {
@@ -148,6 +132,7 @@ pub(super) fn table(
             can_be_kept
         }),
         base,
+        servers,
         client_id: (!is_service_account).then_some(client_id),
         client_secret: secret.filter(|_| !is_service_account),
         scopes: account.scopes.clone(),
@@ -199,12 +184,12 @@ fn is_json(text: &str) -> bool {
 }
 
 /// The base of a provider that is not a preset.
-fn own(account: &Account, way: Way, token_url: String, servers: &[Server]) -> Result<Base, Why> {
+fn own(account: &Account, way: Way, token_url: String) -> Base {
     let permission_url = account.permission_url.clone();
     let device_url = permission_url.clone().filter(|_| way == (Way::Person { device: true }));
     // An application needs no such URL, but a table must have one.
     let authorize_url = permission_url.unwrap_or_else(|| token_url.clone());
-    Ok(Base::Own { authorize_url, token_url, device_url, servers: servers::of_own(account, servers)? })
+    Base::Own { authorize_url, token_url, device_url }
 }
 
 /// Adds `table` under a free name, and returns that name. If a table differs from it only in its domains, or in the port

@@ -10,28 +10,23 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use super::carried::Carried;
-use super::error::ImportError;
-use super::existing::Existing;
-use super::text::Sight;
 use crate::config::{ConfigError, default_file, default_files, new_default_file};
-use crate::control::error::Error;
+use crate::control::error::{Error, ImportError};
 use crate::files::Draft;
 use crate::secret::Secret;
 
 /// The new file's name beside an existing configuration.
 const BESIDE: &str = "from-email-oauth2-proxy.toml";
 
-/// The place of the new configuration.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// The new file.
     pub(crate) file: PathBuf,
     /// The existing configuration, which stays unchanged.
     pub(crate) beside: Option<PathBuf>,
     /// Whether commands find the new file without `--config`.
     pub(crate) is_default: bool,
     /// The parts of the existing configuration that the new file has too.
-    carried: Carried,
+    pub(super) carried: Carried,
 }
 
 impl Target {
@@ -62,27 +57,9 @@ impl Target {
         Ok(Self { file, beside: there, is_default, carried: carried.unwrap_or_default() })
     }
 
-    /// The directory of the new file.
-    pub(super) fn directory(&self) -> PathBuf {
-        self.file.parent().map(Path::to_owned).unwrap_or_default()
-    }
-
-    /// The lines that are carried over.
-    pub(super) fn carried(&self, sight: Sight) -> &str {
-        match sight {
-            Sight::Written => &self.carried.written,
-            Sight::Hidden => &self.carried.shown,
-        }
-    }
-
     /// The tables of the existing configuration that the new file does not have.
     pub(crate) fn not_carried(&self) -> &[String] {
         &self.carried.left
-    }
-
-    /// What the existing configuration has taken.
-    pub(super) fn existing(&self) -> &Existing {
-        &self.carried.existing
     }
 
     /// Fails where the new file cannot be made because of its directory, before a person has typed anything.

@@ -15,9 +15,7 @@ const HIDDEN: &str = "(kept)";
 /// Whether secrets are written or hidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sight {
-    /// For a terminal.
     Hidden,
-    /// For the file.
     Written,
 }
 
@@ -26,7 +24,6 @@ pub(super) fn key_file(table: &Table, directory: Option<&Path>) -> PathBuf {
     directory.unwrap_or(Path::new("/")).join(format!("{}-service-account.json", table.name))
 }
 
-/// The parts of a configuration.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Parts<'a> {
     pub(super) listeners: &'a [Listening],
@@ -46,12 +43,12 @@ pub(super) fn text(parts: Parts<'_>, carried: &str, sight: Sight) -> String {
     }
     if let Some((certificate, key)) = parts.certificate {
         out.push_str("\n[tls]\n");
-        line(&mut out, "certificate", &path(certificate));
-        line(&mut out, "key", &path(key));
+        path(&mut out, "certificate", certificate);
+        path(&mut out, "key", key);
     }
     if let Some(admin) = parts.admin {
         out.push_str("\n[admin]\n");
-        line(&mut out, "address", &quoted(&admin.to_string()));
+        string(&mut out, "address", Some(&admin.to_string()));
     }
     for table in parts.tables {
         provider(&mut out, table, parts.keys, sight);
@@ -61,25 +58,18 @@ pub(super) fn text(parts: Parts<'_>, carried: &str, sight: Sight) -> String {
 
 fn listening(out: &mut String, listener: &Listening) {
     let _ = write!(out, "\n# [{}]\n[[listeners]]\n", listener.section);
-    line(out, "protocol", &quoted(listener.door.name()));
+    string(out, "protocol", Some(listener.door.name()));
     let addresses: Vec<String> = listener.addresses.iter().map(ToString::to_string).collect();
     line(out, "addresses", &list(&addresses));
-    line(out, "security", &quoted(listener.security.name()));
+    string(out, "security", Some(listener.security.name()));
 }
 
 fn provider(out: &mut String, table: &Table, keys: Option<&Path>, sight: Sight) {
-    let secret = |secret: &Secret| match sight {
-        Sight::Written => quoted(secret.expose()),
-        Sight::Hidden => quoted(HIDDEN),
-    };
     let _ = write!(out, "\n[providers.{}]\n", table.name);
     base(out, table, sight);
-    if let Some(client_id) = &table.client_id {
-        line(out, "client_id", &quoted(client_id));
-    }
-    if let Some(client_secret) = &table.client_secret {
-        line(out, "client_secret", &secret(client_secret));
-    }
+    string(out, "client_id", table.client_id.as_deref());
+    let shown = |secret| if sight == Sight::Written { Secret::expose(secret) } else { HIDDEN };
+    string(out, "client_secret", table.client_secret.as_ref().map(shown));
     let scopes = list(&table.scopes);
     match &table.application {
         None => {
@@ -96,17 +86,15 @@ fn provider(out: &mut String, table: &Table, keys: Option<&Path>, sight: Sight) 
             match application {
                 Application::Secret => {}
                 Application::Certificate { certificate, key } => {
-                    line(out, "app_certificate", &path(certificate));
-                    line(out, "app_key", &path(key));
+                    path(out, "app_certificate", certificate);
+                    path(out, "app_key", key);
                 }
-                Application::KeyFile(file) => line(out, "service_account_file", &path(file)),
-                Application::Key(_) => line(out, "service_account_file", &path(&key_file(table, keys))),
+                Application::KeyFile(file) => path(out, "service_account_file", file),
+                Application::Key(_) => path(out, "service_account_file", &key_file(table, keys)),
             }
         }
     }
-    if let Some(uri) = &table.redirect_uri {
-        line(out, "redirect_uri", &quoted(&shown(uri, sight)));
-    }
+    url(out, "redirect_uri", table.redirect_uri.as_deref(), sight);
     if !table.has_domains_of_preset {
         line(out, "domains", &list(&table.domains));
     }
@@ -114,32 +102,23 @@ fn provider(out: &mut String, table: &Table, keys: Option<&Path>, sight: Sight) 
 
 fn base(out: &mut String, table: &Table, sight: Sight) {
     match &table.base {
-        Base::Preset { preset, tenant, servers } => {
-            if preset != &table.name {
-                line(out, "preset", &quoted(preset));
-            }
-            if let Some(tenant) = tenant {
-                line(out, "tenant", &quoted(tenant));
-            }
-            for server in servers {
+        Base::Preset { preset, tenant } => {
+            string(out, "preset", Some(preset.as_str()).filter(|preset| *preset != table.name));
+            string(out, "tenant", tenant.as_deref());
+            for server in &table.servers {
                 mail_server(out, server);
                 // The preset's scopes are for its own server.
                 line(out, &format!("{}_scopes", server.door.server_key()), "[]");
             }
         }
-        Base::Own { authorize_url, token_url, device_url, servers } => {
-            for server in servers {
-                mail_server(out, server);
-            }
-            let url = |url: &str| quoted(&shown(url, sight));
-            line(out, "authorize_url", &url(authorize_url));
-            line(out, "token_url", &url(token_url));
-            if let Some(device_url) = device_url {
-                line(out, "device_url", &url(device_url));
-            }
+        Base::Own { authorize_url, token_url, device_url } => {
+            table.servers.iter().for_each(|server| mail_server(out, server));
+            url(out, "authorize_url", Some(authorize_url), sight);
+            url(out, "token_url", Some(token_url), sight);
+            url(out, "device_url", device_url.as_deref(), sight);
             // A table without a preset needs a client, which a service account is not.
             if table.client_id.is_none() {
-                line(out, "client_id", &quoted("service-account"));
+                string(out, "client_id", Some("service-account"));
             }
         }
     }
@@ -148,17 +127,26 @@ fn base(out: &mut String, table: &Table, sight: Sight) {
 fn mail_server(out: &mut String, server: &MailServer) {
     let key = server.door.server_key();
     let _ = writeln!(out, "# [{}]", server.section);
-    line(out, key, &quoted(&server.endpoint));
-    if let Some(security) = server.security {
-        line(out, &format!("{key}_security"), &quoted(security));
+    string(out, key, Some(&server.endpoint));
+    string(out, &format!("{key}_security"), server.security);
+}
+
+/// The line of a URL, if there is one; its query may be a key of the endpoint.
+fn url(out: &mut String, key: &str, url: Option<&str>, sight: Sight) {
+    match (sight, url.and_then(|url| url.split_once('?'))) {
+        (Sight::Hidden, Some((endpoint, _))) => string(out, key, Some(&format!("{endpoint}?{HIDDEN}"))),
+        _ => string(out, key, url),
     }
 }
 
-/// A URL; its query may be a key of the endpoint.
-fn shown(url: &str, sight: Sight) -> String {
-    match (sight, url.split_once('?')) {
-        (Sight::Hidden, Some((endpoint, _))) => format!("{endpoint}?{HIDDEN}"),
-        _ => url.to_owned(),
+fn path(out: &mut String, key: &str, path: &Path) {
+    string(out, key, Some(&path.to_string_lossy()));
+}
+
+/// The line of a text, if there is one.
+fn string(out: &mut String, key: &str, text: Option<&str>) {
+    if let Some(text) = text {
+        line(out, key, &quoted(text));
     }
 }
 
@@ -166,13 +154,8 @@ fn line(out: &mut String, key: &str, value: &str) {
     let _ = writeln!(out, "{key} = {value}");
 }
 
-/// A string in TOML.
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
-}
-
-fn path(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
 }
 
 fn list(texts: &[String]) -> String {

@@ -27,7 +27,6 @@ const MOST: u32 = 10_000_000;
 const KEY: usize = 32;
 const TAG: usize = 32;
 const IV: usize = 16;
-/// Of AES.
 const BLOCK: usize = 16;
 /// Length of version and time.
 const HEAD: usize = 1 + 8;

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use crate::control::error::Error;
 use crate::control::installation::Installation;
-use crate::store::{Account, Folded, Grant, Id, fold};
+use crate::store::{Account, Folded, Id, fold};
 
 /// The owners of an installation, read when they are asked for the first time.
 pub(in crate::control) struct Owners<'a> {
@@ -25,14 +25,22 @@ impl<'a> Owners<'a> {
 
     pub(super) async fn known(&self) -> Result<&Known, Error> {
         let read = async || {
-            let store = &self.installation.store;
-            Ok(Known::new(store.grants().await?, store.accounts().await?))
+            let mut known = Known::default();
+            for grant in self.installation.store.grants().await? {
+                known.grants.entry(fold(&grant.owner)).or_default().push(grant.id);
+            }
+            for Account { name, grant, .. } in self.installation.store.accounts().await? {
+                if let Some(grant) = grant {
+                    known.users.entry(grant).or_default().push(name);
+                }
+            }
+            Ok(known)
         };
         self.known.get_or_try_init(read).await
     }
 }
 
-/// The owners as they were read.
+#[derive(Default)]
 pub(super) struct Known {
     /// The grants of an owner, who may have one at each of several providers.
     grants: HashMap<Folded, Vec<Id>>,
@@ -41,19 +49,6 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn new(grants: Vec<Grant>, accounts: Vec<Account>) -> Self {
-        let mut known = Self { grants: HashMap::new(), users: HashMap::new() };
-        for grant in grants {
-            known.grants.entry(fold(&grant.owner)).or_default().push(grant.id);
-        }
-        for Account { name, grant, .. } in accounts {
-            if let Some(grant) = grant {
-                known.users.entry(grant).or_default().push(name);
-            }
-        }
-        known
-    }
-
     /// Whether there is a grant of the owner called `name`.
     pub(super) fn has_grant(&self, name: &str) -> bool {
         self.grants.contains_key(&fold(name))

@@ -15,13 +15,11 @@ pub(in crate::control) const UNREAD: char = '\u{fffd}';
 /// Why a name cannot be new: a clause that follows the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameFault {
-    /// Empty, or too long.
     #[error("must have 1 to 320 characters")]
     Length,
     /// Blanks at the ends, which are not visible.
     #[error("must have no blanks at its ends")]
     BlankEnds,
-    /// Invisible characters.
     #[error("must have no control characters and no invisible ones")]
     Invisible,
     /// A character that was lost on the way.
@@ -30,19 +28,14 @@ pub(crate) enum NameFault {
     /// A command would take the name for an option.
     #[error("must not begin with -, like an option of a command")]
     Dash,
-    /// A domain as an alias.
     #[error("must not begin with @: only `authorize --app` makes an account for a whole domain")]
     Domain,
-    /// Characters that no address has.
     #[error("must have no blanks and none of ; | < > ( ) $ ` \"")]
     NoAddress,
-    /// A domain without a local part.
     #[error("must have a name before its @")]
     NoLocalPart,
-    /// More than one @, or no domain behind it.
     #[error("must have one @, and a domain behind it")]
     NoDomain,
-    /// The account of a domain, without the domain.
     #[error("must have a domain behind its @")]
     DomainWithoutOne,
 }

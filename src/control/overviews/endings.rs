@@ -13,37 +13,21 @@ use crate::tls;
 
 /// Something that ends soon, or has ended.
 pub(crate) struct Ending {
-    /// What it is.
     pub(crate) of: EndingOf,
-    /// When it ends.
     pub(crate) at: OffsetDateTime,
 }
 
-/// What ends.
 pub(crate) enum EndingOf {
-    /// The client secret of a provider.
     ClientSecret {
-        /// The provider's name.
         provider: String,
-        /// Its title.
         title: String,
         /// The file that has the secret, if it is not in the configuration itself.
         file: Option<PathBuf>,
     },
     /// The certificate with which a provider's client signs in.
-    AppCertificate {
-        /// The provider's name.
-        provider: String,
-        /// Its title.
-        title: String,
-        /// The file that has it.
-        file: PathBuf,
-    },
+    AppCertificate { provider: String, title: String, file: PathBuf },
     /// The user's own certificate that mail programs see.
-    OwnCertificate {
-        /// The file that has it.
-        file: PathBuf,
-    },
+    OwnCertificate { file: PathBuf },
 }
 
 /// How long before the end of a secret, or of a certificate at a provider, the list says so: its renewal passes several

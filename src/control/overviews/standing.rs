@@ -9,64 +9,37 @@ use time::{Duration, OffsetDateTime};
 
 use crate::control::grants::{Overview, State};
 use crate::store::GrantState;
+use crate::text::words;
 use crate::trouble::{CauseKind, Cure};
 
 /// A certain end within this time is shown beside what needs a person: time to reach the person who has to act.
 pub(crate) const SOON: Duration = Duration::days(14);
 
-/// How an account stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Mail programs get in, as far as is known.
-    Works,
-    /// A person has to consent.
-    NeedsAuthorization,
-    /// An administrator of the provider's side has to act.
-    WaitingForAdministrator,
-    /// The mail server refuses the mailbox although the token is fresh, and no configuration mends that.
-    Refused,
-    /// A key of the configuration has to change.
-    Misconfigured,
-    /// It has no app password in force, and no device uses it without one.
-    NoPassword,
-    /// The provider refused something after a login.
-    RefusedAfterLogin,
-    /// The provider does not answer, and is asked again.
-    Retrying,
-    /// Every login is refused.
-    Disabled,
+words! {
+    /// How an account stands, with the word in addresses of the page: that of the state in JSON where the two are the
+    /// same. In the order of a filter.
+    pub(crate) Standing {
+        /// Mail programs get in, as far as is known.
+        Works = "ok",
+        /// A person has to consent.
+        NeedsAuthorization = "needs_authorization",
+        /// An administrator of the provider's side has to act.
+        WaitingForAdministrator = "waiting_for_administrator",
+        /// The mail server refuses the mailbox although the token is fresh, and no configuration mends that.
+        Refused = "refused",
+        /// A key of the configuration has to change.
+        Misconfigured = "misconfigured",
+        /// It has no app password in force, and no device uses it without one.
+        NoPassword = "no_password",
+        /// The provider refused something after a login.
+        RefusedAfterLogin = "refused_after_login",
+        /// The provider does not answer, and is asked again.
+        Retrying = "retrying",
+        Disabled = "disabled",
+    }
 }
 
 impl Standing {
-    /// All of them, in the order of a filter.
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Works,
-        Self::NeedsAuthorization,
-        Self::WaitingForAdministrator,
-        Self::Refused,
-        Self::Misconfigured,
-        Self::NoPassword,
-        Self::RefusedAfterLogin,
-        Self::Retrying,
-        Self::Disabled,
-    ];
-
-    /// The word in addresses of the page; that of the state in JSON where the two are the same.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Works => GrantState::Ok.name(),
-            Self::NeedsAuthorization => GrantState::NeedsAuthorization.name(),
-            Self::WaitingForAdministrator => GrantState::WaitingForAdministrator.name(),
-            Self::Misconfigured => GrantState::Misconfigured.name(),
-            Self::Refused => "refused",
-            Self::NoPassword => "no_password",
-            Self::RefusedAfterLogin => "refused_after_login",
-            Self::Retrying => GrantState::Retrying.name(),
-            Self::Disabled => "disabled",
-        }
-    }
-
-    /// How the account stands.
     pub(crate) fn of(overview: &Overview) -> Self {
         match overview.state {
             State::Disabled => Self::Disabled,

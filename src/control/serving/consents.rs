@@ -1,29 +1,23 @@
 //! Consents in the browser, as the page's HTTP server asks the running proxy for them.
 
-use std::sync::Arc;
-
 use ::tracing::warn;
 use time::OffsetDateTime;
 
+use super::receiving;
 use super::running::Running;
 use crate::control::actors;
-use crate::control::answers::{self, Keeper};
-use crate::control::consents::{Asked, Begun, Consents, NotTaken, Visitor};
+use crate::control::consents::{Asked, Begun, NotTaken, Visitor};
 use crate::control::error::Error;
-use crate::control::installation::Installation;
 use crate::control::misses::Judged;
 use crate::links::{self, Dead, Form};
 use crate::oauth::{Received, receive};
 use crate::secret::Secret;
-use crate::secret::marks::Marks;
 use crate::store::{Actor, LoginRecord, ShortLived, fold, takes_consent};
 
 /// The account of a sign-in link.
 #[derive(Debug)]
 pub(crate) struct OfLink {
-    /// The account's name.
     pub(crate) account: String,
-    /// The person who consents.
     pub(crate) owner: String,
     /// The provider's title.
     pub(crate) provider: String,
@@ -48,19 +42,11 @@ impl<E: Into<Error>> From<E> for NoConsent {
     }
 }
 
-/// The consents of a process that begins, and the keeper of answers that knows them.
-pub(super) fn none_yet(installation: &Installation, marks: Arc<Marks>) -> (Arc<Consents>, Keeper) {
-    let consents = Arc::new(Consents::new(installation, marks));
-    let keeper = Keeper::new(installation, consents.clone().onwards());
-    (consents, keeper)
-}
-
 impl Running {
     /// The account of the link with this token. Changes nothing.
     pub(crate) async fn of_link(&self, token: &str) -> Result<OfLink, NoConsent> {
         let account = self.known(token, OffsetDateTime::now_utc()).await?;
-        let (of_link, _) = self.mended(account).await?;
-        Ok(of_link)
+        Ok(self.mended(&account).await?.0)
     }
 
     /// Begins the consent of the account of the link with this token, for `visitor`; `back` is the link's own path.
@@ -72,13 +58,10 @@ impl Running {
     ) -> Result<Begun, NoConsent> {
         let now = OffsetDateTime::now_utc();
         let account = self.known(token, now).await?;
-        let (OfLink { account, owner, .. }, provider) = self.mended(account).await?;
+        let asked = self.asked(&account, back).await?;
         if self.failed.is_full() {
             return Err(NoConsent::TooMany);
         }
-        let owner = (fold(&owner) != fold(&account)).then_some(owner);
-        let back = Some(back);
-        let asked = Asked { account, provider, owner, anew: true, back, ..Asked::default() };
         let begun = self.begin_consent(actors::by_link(), asked, visitor).await;
         if begun.is_err() {
             self.failed.count();
@@ -86,23 +69,17 @@ impl Running {
         let begun = begun?;
         // The consent is counted only now, when the browser is redirected, so that a provider that cannot be reached
         // does not use up the link.
-        match links::begin(&*self.store, token, now).await {
-            Ok(Ok(_)) => Ok(begun),
-            Ok(Err(dead)) => {
-                self.consents.forget(&begun.id).await;
-                Err(NoConsent::Dead(dead))
-            }
-            Err(error) => {
-                self.consents.forget(&begun.id).await;
-                Err(error.into())
-            }
+        let counted = links::begin(&*self.kept.store, token, now).await;
+        if !matches!(counted, Ok(Ok(_))) {
+            self.consents.forget(&begun.id).await;
         }
+        counted?.map(|_| begun).map_err(NoConsent::Dead)
     }
 
     /// The address of the sign-in link of the account called `name`, which `actor` sees and sends to its person; `None`
     /// where there are no links.
     pub(crate) async fn sign_in_link(&self, name: &str, actor: Actor) -> Result<Option<Secret>, NoConsent> {
-        let (of_link, _) = self.mended(name.to_owned()).await?;
+        let (of_link, _) = self.mended(name).await?;
         let links = self.kept.links(&self.config.load());
         Ok(self.installation(actor).shown_link(&of_link.account, &links).await?)
     }
@@ -116,11 +93,15 @@ impl Running {
         visitor: Visitor,
         back: Secret,
     ) -> Result<Begun, NoConsent> {
-        let (OfLink { account, owner, .. }, provider) = self.mended(name.to_owned()).await?;
-        let owner = (fold(&owner) != fold(&account)).then_some(owner);
-        let back = Some(back);
-        let asked = Asked { account, provider, owner, anew: true, back, ..Asked::default() };
+        let asked = self.asked(name, back).await?;
         Ok(self.begin_consent(actor, asked, visitor).await?)
+    }
+
+    /// The request for the consent that mends the account called `name`.
+    async fn asked(&self, name: &str, back: Secret) -> Result<Asked, NoConsent> {
+        let (OfLink { account, owner, .. }, provider) = self.mended(name).await?;
+        let owner = (fold(&owner) != fold(&account)).then_some(owner);
+        Ok(Asked { account, provider, owner, anew: true, back: Some(back) })
     }
 
     /// Begins a consent for `actor` in the browser of `visitor`.
@@ -156,7 +137,7 @@ impl Running {
 
     /// Whether the redirect of a provider may come to this path of the page.
     pub(crate) fn is_redirected_to(&self, path: &str) -> bool {
-        answers::is_redirected_to(&self.config.load(), path)
+        self.config.load().providers.values().any(|provider| provider.redirect_uri.path() == path)
     }
 
     /// Whether a provider sends browsers to this `path` of `host`, which may have a port.
@@ -171,11 +152,8 @@ impl Running {
 
     /// The outcome of the answer in the query of a redirect.
     pub(crate) async fn receive(&self, query: &str) -> Received {
-        let keep = |state: String, query: String| {
-            let (keeper, query) = (self.keeper.clone(), Secret::new(query));
-            async move { keeper.receive(&state, &query).await }
-        };
-        receive(query, keep).await
+        let take = |state, query| receiving::take(self.kept.clone(), self.consents.clone(), state, query);
+        receive(query, take).await
     }
 
     /// The account of the link with this token, if the link is good. The store is asked only for what may be a link.
@@ -190,7 +168,7 @@ impl Running {
             Judged::Gone => return Err(NoConsent::Dead(Dead::Unknown)),
             Judged::TooMany => return Err(NoConsent::TooMany),
         }
-        links::find(&*self.store, token, now).await?.map_err(|dead| {
+        links::find(&*self.kept.store, token, now).await?.map_err(|dead| {
             if dead == Dead::Unknown {
                 self.links.missed(&key, is_marked);
             }
@@ -200,9 +178,9 @@ impl Running {
 
     /// The account, the owner and the provider of a consent, with the provider's name, if a person's consent can mend
     /// this account.
-    async fn mended(&self, account: String) -> Result<(OfLink, Option<String>), NoConsent> {
+    async fn mended(&self, name: &str) -> Result<(OfLink, Option<String>), NoConsent> {
         let config = self.config.load();
-        let Some(LoginRecord { account, grant, .. }) = self.store.find(&fold(&account)).await? else {
+        let Some(LoginRecord { account, grant, .. }) = self.kept.store.find(&fold(name)).await? else {
             return Err(NoConsent::Dead(Dead::Unknown));
         };
         if !takes_consent(&account, grant.as_ref()) {

@@ -10,7 +10,6 @@ use crate::config::{Admin, AdminAddress};
 use crate::control::error::Error;
 use crate::server::Sockets;
 
-/// A listener for the page.
 pub(crate) enum PageListener {
     /// On loopback.
     Tcp(TcpListener),

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -13,14 +12,13 @@ use tracing::{info, warn};
 use crate::account::{Accounts, Gates};
 use crate::command;
 use crate::config::{Access, Config, Door, Security};
-use crate::connection::{Live, Proxy, Reminders};
+use crate::connection::{Live, Proxy, Reminders, device_trouble};
 use crate::control::audit::{self, Deed};
 use crate::control::certs;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
 use crate::control::keys;
 use crate::control::providers::Legs;
-use crate::control::watching::Watcher;
 use crate::events::Teller;
 use crate::links::{Base, Links};
 use crate::metrics::Metrics;
@@ -29,7 +27,6 @@ use crate::protocol::Promises;
 use crate::secret::Sealer;
 use crate::secret::marks::Marks;
 use crate::server::Sockets;
-use crate::shutdown::Supervisor;
 use crate::store::{Actor, Store};
 use crate::tls::{Acceptor, Connector, ConnectorError, Identity, SharedAuthority, TlsSettings};
 use crate::token::Tokens;
@@ -51,11 +48,6 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The watcher that looks up the metrics for each scrape.
-    pub(super) fn watcher(&self, supervisor: &Arc<Supervisor>) -> Watcher {
-        Watcher::new(self.metrics.clone(), self.live.clone(), self.store.clone(), supervisor.clone())
-    }
-
     pub(super) async fn new(installation: &Installation, page: Option<SocketAddr>) -> Result<Self, Error> {
         keys::tell(installation).await?;
         let Installation { store, sealer, .. } = installation;
@@ -84,8 +76,9 @@ impl Kept {
         if closed > 0 {
             info!(of, closed, "sessions are closed, as a person asked");
             let account = session.map_or_else(|| of.to_owned(), |session| session.account.clone());
-            let about = Some(format!("sessions: {closed}"));
-            audit::record(&*self.store, Deed::SessionsClosed, vec![account], about, by).await;
+            let about = format!("sessions: {closed}");
+            let act = audit::act(Deed::SessionsClosed, &[&account], Some(&about), by);
+            audit::record(&*self.store, &act).await;
         }
         closed
     }
@@ -128,7 +121,6 @@ impl Parts {
         Some(Arc::new(teller))
     }
 
-    /// The OAuth clients, by provider.
     pub(super) fn clients(&self) -> HashMap<String, Arc<Client>> {
         self.legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect()
     }
@@ -158,93 +150,65 @@ impl Parts {
     }
 }
 
-/// The certificates in use.
+/// The certificates in use: none if no listener uses TLS.
 pub(super) struct Shown {
-    settings: TlsSettings,
+    pub(super) settings: TlsSettings,
     pub(super) identity: Option<Arc<Identity>>,
+    /// With that identity, and for each door the protocol name for ALPN.
     pub(super) acceptors: HashMap<Door, Acceptor>,
 }
 
 impl Shown {
-    /// The certificates loaded at the start.
-    pub(super) fn first(
-        config: &Config,
-        identity: Option<Arc<Identity>>,
-        acceptors: HashMap<Door, Acceptor>,
-        shared: Option<Arc<SharedAuthority>>,
-    ) -> Self {
-        Self { settings: certs::settings(config, shared), identity, acceptors }
+    /// The certificates at the start; `None` if they are under a CA that machines share, which is in the store.
+    pub(super) fn of_machine(config: &Config) -> Result<Option<Self>, Error> {
+        (!certs::is_shared(config)).then(|| Self::load(config, None)).transpose()
+    }
+
+    /// The certificates at the start, when the store is open.
+    pub(super) async fn under_shared(installation: &Installation) -> Result<Self, Error> {
+        Self::load(&installation.config, certs::of_store(installation).await?)
     }
 
     /// The certificates of `config`. The same files keep their TLS sessions, and are read again if they changed.
     pub(super) fn of(config: &Config, before: &Self) -> Result<Self, Error> {
-        let settings = certs::settings(config, before.settings.shared.clone());
-        let Some(identity) = &before.identity else {
-            return Ok(Self { settings, identity: None, acceptors: HashMap::new() });
-        };
-        if settings == before.settings {
-            identity.refresh(OffsetDateTime::now_utc())?;
-            let (identity, acceptors) = (before.identity.clone(), before.acceptors.clone());
-            return Ok(Self { settings, identity, acceptors });
+        let Self { settings, identity, acceptors } = before;
+        match identity {
+            Some(identity) if *settings == certs::settings(config, settings.shared.clone()) => {
+                identity.refresh(OffsetDateTime::now_utc())?;
+                let (settings, acceptors) = (settings.clone(), acceptors.clone());
+                Ok(Self { settings, identity: Some(identity.clone()), acceptors })
+            }
+            _ => Self::load(config, settings.shared.clone()),
         }
-        let identity = load_identity(config, before.settings.shared.clone())?;
-        let acceptors = identity.as_ref().map(acceptors).transpose()?.unwrap_or_default();
-        Ok(Self { settings, identity, acceptors })
+    }
+
+    /// Loads the certificates of `config`; `shared` is the CA of a store that machines share.
+    fn load(config: &Config, shared: Option<Arc<SharedAuthority>>) -> Result<Self, Error> {
+        let settings = certs::settings(config, shared);
+        if config.listeners.iter().all(|listener| listener.security == Security::None) {
+            return Ok(Self { settings, identity: None, acceptors: HashMap::new() });
+        }
+        let identity = Arc::new(Identity::load(settings.clone(), OffsetDateTime::now_utc())?);
+        // The configuration has already reported the modes of the files.
+        certs::warn_of(&identity, |warning| !config.warnings.contains(&warning.to_string()));
+        let acceptor = |door: Door| {
+            let acceptor = Acceptor::new(identity.clone(), door.name()).map_err(ConnectorError::Crypto)?;
+            Ok::<_, Error>((door, acceptor))
+        };
+        let acceptors = Door::ALL.into_iter().map(acceptor).collect::<Result<_, _>>()?;
+        Ok(Self { settings, identity: Some(identity), acceptors })
     }
 }
 
-/// The certificates of the listeners; `None` if no listener uses TLS.
-fn load_identity(
-    config: &Config,
-    shared: Option<Arc<SharedAuthority>>,
-) -> Result<Option<Arc<Identity>>, Error> {
-    if config.listeners.iter().all(|listener| listener.security == Security::None) {
-        return Ok(None);
+/// Logs which devices of `proxy` cannot send as their configured accounts: no person watches a device.
+pub(super) async fn warn_of_closed_devices(proxy: &Proxy, accounts: &Accounts) {
+    for device in proxy.access.iter().flat_map(|access| &access.devices) {
+        match accounts.device_bar(&device.account).await {
+            Ok(Some(bar)) => warn!("the device at {}: {}", device.from, device_trouble(bar, device)),
+            Ok(None) => {}
+            Err(error) => return warn!("whether devices can send cannot be read: {error}"),
+        }
     }
-    let identity = Identity::load(certs::settings(config, shared), OffsetDateTime::now_utc())?;
-    // The configuration has already reported the modes of the files.
-    certs::warn_of(&identity, |warning| !config.warnings.contains(&warning.to_string()));
-    Ok(Some(Arc::new(identity)))
-}
-
-/// Certificates and their acceptors.
-pub(super) type Identified = (Option<Arc<Identity>>, HashMap<Door, Acceptor>);
-
-/// The certificates at the start; those under a CA that machines share are loaded when the store is open.
-pub(super) fn own_identity(config: &Config) -> Result<Identified, Error> {
-    if certs::is_shared(config) { Ok(Identified::default()) } else { identified(config, None) }
-}
-
-/// The CA that machines share, if there is one, and the certificates under it; else the `own`.
-pub(super) async fn under_shared(
-    installation: &Installation,
-    own: Identified,
-) -> Result<(Option<Arc<SharedAuthority>>, Identified), Error> {
-    match certs::of_store(installation).await? {
-        Some(shared) => Ok((Some(shared.clone()), identified(&installation.config, Some(shared))?)),
-        None => Ok((None, own)),
-    }
-}
-
-fn identified(config: &Config, shared: Option<Arc<SharedAuthority>>) -> Result<Identified, Error> {
-    let identity = load_identity(config, shared)?;
-    let acceptors = identity.as_ref().map(acceptors).transpose()?.unwrap_or_default();
-    Ok((identity, acceptors))
-}
-
-/// The file of the CA that clients must trust, if a listener shows certificates under it.
-pub(super) fn ca_file(config: &Config) -> Option<PathBuf> {
-    let has_tls = config.listeners.iter().any(|listener| listener.security != Security::None);
-    (config.tls.own.is_none() && has_tls).then(|| config.state_directory.join("ca.pem"))
-}
-
-/// Acceptors with one identity, and for each door the protocol name for ALPN.
-fn acceptors(identity: &Arc<Identity>) -> Result<HashMap<Door, Acceptor>, Error> {
-    let acceptor = |door: Door| {
-        let acceptor = Acceptor::new(identity.clone(), door.name()).map_err(ConnectorError::Crypto)?;
-        Ok((door, acceptor))
-    };
-    Door::ALL.into_iter().map(acceptor).collect()
 }
 
 /// The capabilities that all usable providers have, for each door: a client's provider is known only at its login.
@@ -257,13 +221,10 @@ fn promises(config: &Config) -> HashMap<Door, Arc<Promises>> {
     Door::ALL.into_iter().map(of).collect()
 }
 
-/// The listener of the metrics.
-pub(super) fn bind_metrics(address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, Error> {
-    sockets.listen(address).map_err(|error| Error::Address {
-        key: "metrics.address",
-        address: address.to_string(),
-        error,
-    })
+/// A listener at `address`, which the setting `key` names.
+pub(super) fn bound(key: &'static str, address: SocketAddr, sockets: &Sockets) -> Result<TcpListener, Error> {
+    let failed = |error| Error::Address { key, address: address.to_string(), error };
+    sockets.listen(address).map_err(failed)
 }
 
 /// The way to the webhook, if there is one.

@@ -66,7 +66,6 @@ fn changed(before: &BTreeMap<(String, Door), usize>, now: &BTreeMap<(String, Doo
 }
 
 impl Running {
-    /// The sessions of this process.
     pub(crate) fn holding(&self) -> Holding {
         let live = self.kept.live.clone();
         Holding { changes: live.changes(), live, told: None }

@@ -10,19 +10,17 @@ use std::sync::atomic::Ordering;
 use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
-use super::devices;
-use super::parts::{Parts, Shown};
+use super::parts::{Parts, Shown, warn_of_closed_devices};
 use super::running::Running;
 use crate::config::{Access, Admin, Config, Listener, LogFormat};
 use crate::connection::Proxy;
-use crate::control::audit::{self, Deed};
+use crate::control::audit::Deed;
 use crate::control::error::Error;
 use crate::events::Teller;
 use crate::logging;
 use crate::store::Actor;
 use crate::tls::Identity;
 
-/// The result of a successful reload.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Reloaded {
     /// The keys whose new values need a restart.
@@ -45,10 +43,10 @@ impl Running {
             Ok(Reloaded { needs_restart, warnings }) => {
                 warnings.iter().for_each(|warning| warn!("{warning}"));
                 info!("the configuration was loaded again");
-                devices::warn_of_closed(&self.proxy.load_full(), &self.kept.accounts).await;
+                warn_of_closed_devices(&self.proxy.load_full(), &self.kept.accounts).await;
                 let about = (!needs_restart.is_empty())
                     .then(|| format!("a restart is needed for {}", needs_restart.join(", ")));
-                audit::record(&*self.store, Deed::Reloaded, Vec::new(), about, by).await;
+                self.installation(by).record(Deed::Reloaded, about.as_deref()).await;
                 if !needs_restart.is_empty() {
                     warn!("a restart is needed for the new {}", needs_restart.join(", "));
                 }
@@ -56,7 +54,7 @@ impl Running {
             Err(error) => {
                 error!("the configuration was not loaded again, and nothing has changed: {error}");
                 // Without the error, which may quote the file, because the trail holds no secret.
-                audit::record(&*self.store, Deed::ReloadRefused, Vec::new(), None, by).await;
+                self.installation(by).record(Deed::ReloadRefused, None).await;
             }
         }
         outcome

@@ -1,6 +1,5 @@
 //! The interface of the running proxy for the control socket, signals and the HTTP page of the metrics.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,10 +11,10 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::parts::{Kept, Shown};
+use super::receiving::Receiver;
 use crate::config::{Config, Listener, Security};
 use crate::connection::{LiveSession, Proxy};
-use crate::control::answers::{Keeper, Receiver};
-use crate::control::audit::{self, Deed};
+use crate::control::audit::Deed;
 use crate::control::consents::Consents;
 use crate::control::error::Error;
 use crate::control::installation::Installation;
@@ -23,10 +22,9 @@ use crate::control::misses::{Lookups, Misses};
 use crate::control::sessions::{self, Asked, Heard};
 use crate::control::watching::Watcher;
 use crate::events::Teller;
-use crate::secret::Sealer;
 use crate::secret::marks::Marks;
 use crate::shutdown::Supervisor;
-use crate::store::{Actor, Store, StoreError, fold};
+use crate::store::{Actor, StoreError, fold};
 use crate::tls::Identity;
 
 /// A slower answer of the store is useless for a login.
@@ -35,18 +33,13 @@ const STORE_PATIENCE: Duration = Duration::from_secs(5);
 /// The configuration file, and the settings of the command line that replace it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CommandLine {
-    /// `--config`.
     pub(crate) config: Option<PathBuf>,
-    /// `--log`.
     pub(crate) log: Option<String>,
 }
 
 /// A proxy that accepts connections, shared by all that ask it.
 pub(crate) struct Running {
-    /// The supervised tasks.
     pub(crate) supervisor: Arc<Supervisor>,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) sealer: Arc<Sealer>,
     pub(super) command_line: CommandLine,
     /// The configuration at the start, for keys that only a start applies.
     pub(super) started: Arc<Config>,
@@ -56,7 +49,6 @@ pub(crate) struct Running {
     pub(super) identity: watch::Sender<Option<Arc<Identity>>>,
     pub(super) teller: watch::Sender<Option<Arc<Teller>>>,
     pub(super) receiver: Option<Arc<Receiver>>,
-    pub(super) keeper: Keeper,
     /// The consents that began in a browser.
     pub(crate) consents: Arc<Consents>,
     /// Look-ups of sign-in links.
@@ -81,7 +73,6 @@ pub(crate) struct Running {
 
 /// A command's request for an upgrade.
 pub(crate) struct UpgradeAsked {
-    /// The user of the command.
     pub(crate) by: Actor,
     /// Gets the new process's id, or the reason for the failure.
     pub(crate) tell: oneshot::Sender<Result<u32, String>>,
@@ -90,37 +81,30 @@ pub(crate) struct UpgradeAsked {
 /// Why no other process has taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotUpgraded {
-    /// This process is stopping.
     Stopping,
     /// The upgrade failed for this reason, and nothing has changed.
     Failed(String),
 }
 
 /// The state that a login finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Ready {
     /// The store answers. `hears_news` says whether notices of other instances' changes arrive; `None` if the store
     /// sends none.
+    #[error("logins can succeed{}", news(*hears_news))]
     Whole { hears_news: Option<bool> },
     /// The database is away; accounts with remembered records can log in.
+    #[error("accounts that were seen lately can log in; all others wait, because the database is away")]
     AsLastKnown,
 }
 
-impl fmt::Display for Ready {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Whole { hears_news: None } => "logins can succeed",
-            Self::Whole { hears_news: Some(true) } => {
-                "logins can succeed; the database tells of changes by other instances at once"
-            }
-            Self::Whole { hears_news: Some(false) } => {
-                "logins can succeed; changes by other instances are looked for every second, because the database's \
-                 notices do not arrive"
-            }
-            Self::AsLastKnown => {
-                "accounts that were seen lately can log in; all others wait, because the database is away"
-            }
-        })
+fn news(arrive: Option<bool>) -> &'static str {
+    match arrive {
+        None => "",
+        Some(true) => "; the database tells of changes by other instances at once",
+        Some(false) => {
+            "; changes by other instances are looked for every second, because the database's notices do not arrive"
+        }
     }
 }
 
@@ -141,14 +125,15 @@ impl Running {
         if self.is_stopping() {
             return Err(Unready::Stopping);
         }
-        if let Some(absence) = self.store.absence() {
+        let store = &self.kept.store;
+        if let Some(absence) = store.absence() {
             return Err(Unready::Store(format!("{}; {}", absence.cause, absence.cure)));
         }
         // The same read as a login's, under a name that no account has.
         let no_name = fold("");
-        match tokio::time::timeout(STORE_PATIENCE, self.store.find(&no_name)).await {
-            Ok(Ok(_)) => Ok(Ready::Whole { hears_news: self.store.hears_news() }),
-            Ok(Err(StoreError::Away(_))) if self.store.remembers_logins() => Ok(Ready::AsLastKnown),
+        match tokio::time::timeout(STORE_PATIENCE, store.find(&no_name)).await {
+            Ok(Ok(_)) => Ok(Ready::Whole { hears_news: store.hears_news() }),
+            Ok(Err(StoreError::Away(_))) if store.remembers_logins() => Ok(Ready::AsLastKnown),
             Ok(Err(error)) => Err(Unready::Store(error.to_string())),
             Err(_) => Err(Unready::Store(format!("nothing came within {} s", STORE_PATIENCE.as_secs()))),
         }
@@ -166,20 +151,20 @@ impl Running {
 
     /// Whether other instances may be on the store.
     pub(crate) fn is_shared(&self) -> bool {
-        self.store.is_shared()
+        self.kept.store.is_shared()
     }
 
     /// Asks all other instances on the store.
     pub(crate) async fn ask_others(&self, asked: &Asked) -> Result<Heard, Error> {
-        sessions::ask(&*self.store, &self.sealer, asked).await
+        sessions::ask(&*self.kept.store, &self.kept.sealer, asked).await
     }
 
     /// This installation, for the operations of `actor`.
     pub(crate) fn installation(&self, actor: Actor) -> Installation {
         Installation {
             config: self.config.load_full(),
-            store: self.store.clone(),
-            sealer: self.sealer.clone(),
+            store: self.kept.store.clone(),
+            sealer: self.kept.sealer.clone(),
             actor,
             tokens: Some(self.kept.tokens.clone()),
         }
@@ -240,21 +225,18 @@ impl Running {
 
     /// Records that process `pid` has taken over, and who asked for it.
     pub(crate) async fn record_upgrade(&self, pid: u32, by: Actor) {
-        let about = Some(format!("process {pid}"));
-        audit::record(&*self.store, Deed::Upgraded, Vec::new(), about, by).await;
+        self.installation(by).record(Deed::Upgraded, Some(&format!("process {pid}"))).await;
     }
 
-    /// Whether the stop has begun.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
     /// The name of this process as a user of the store.
     pub(crate) async fn holder(&self) -> Result<String, StoreError> {
-        self.store.holder().await
+        self.kept.store.holder().await
     }
 
-    /// The state directory.
     pub(crate) fn state_directory(&self) -> &Path {
         &self.started.state_directory
     }

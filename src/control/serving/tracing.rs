@@ -20,7 +20,6 @@ pub(crate) const LONGEST_TRACE: Duration = Duration::from_secs(60 * 60);
 /// How often to check that the account still exists.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// A running trace.
 pub(crate) struct Tracing {
     account: String,
     trace: Trace,
@@ -29,7 +28,6 @@ pub(crate) struct Tracing {
     looks: Interval,
 }
 
-/// The next event of a trace.
 #[derive(Debug)]
 pub(crate) enum Traced {
     /// The number of lines that were lost, because the reader was too slow.
@@ -37,7 +35,6 @@ pub(crate) enum Traced {
     Line(TraceLine),
     /// The time of the trace is over.
     Over,
-    /// The account was removed.
     AccountGone,
 }
 
@@ -60,7 +57,7 @@ impl Running {
         if time.is_zero() || time > LONGEST_TRACE {
             return Err(NotTraced::TooLong);
         }
-        let found = account::find(&*self.store, name).await?;
+        let found = account::find(&*self.kept.store, name).await?;
         let account = found.ok_or_else(|| NotTraced::NoAccount(name.to_owned()))?.record.account;
         let names: Vec<&str> =
             std::iter::once(&account.name).chain(&account.aliases).map(String::as_str).collect();
@@ -70,18 +67,13 @@ impl Running {
             account = account.name,
             "the sessions of this account are traced for {seconds} s, as a person asked"
         );
-        audit::record(
-            &*self.store,
-            Deed::Traced,
-            vec![account.name.clone()],
-            Some(format!("for {seconds} s")),
-            by,
-        )
-        .await;
+        let store = &self.kept.store;
+        let act = audit::act(Deed::Traced, &[&account.name], Some(&format!("for {seconds} s")), by);
+        audit::record(&**store, &act).await;
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let until = Instant::now() + time;
-        Ok(Tracing { account: account.name, trace, until, store: self.store.clone(), looks })
+        Ok(Tracing { account: account.name, trace, until, store: store.clone(), looks })
     }
 }
 

@@ -6,20 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::parts::Kept;
 use super::together::Company;
 use crate::control::certs;
 use crate::events::Teller;
-use crate::secret::Sealer;
 use crate::shutdown::Supervisor;
-use crate::store::StoreError;
+use crate::store::{Absence, Store, StoreError};
 use crate::tls::{Identity, SharedAuthority};
 
 /// The pause between two removals of expired values from the store. A new app password, which the page shows once, may
 /// be among them.
 const SWEEP: Duration = Duration::from_secs(60);
+
+/// A database that is restored, or a disk that is mounted again, is back within this time. Afterwards the process
+/// ends, so that a supervisor notices.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(30);
+const ABSENCE_POLL: Duration = Duration::from_secs(1);
 
 /// Values that a reload replaces while tasks use them.
 pub(super) struct Replaced {
@@ -30,28 +34,22 @@ pub(super) struct Replaced {
 }
 
 /// Starts the tasks; at the end the caller calls [`Company::leave`].
-pub(super) async fn start(
-    kept: &Arc<Kept>,
-    sealer: &Arc<Sealer>,
-    replaced: &Replaced,
-    supervisor: &Supervisor,
-) -> Company {
+pub(super) async fn start(kept: &Arc<Kept>, replaced: &Replaced, supervisor: &Supervisor) -> Company {
     let identity = replaced.identity.clone();
     if identity.borrow().is_some() {
         supervisor.start("certificate renewal", move || renew_certificates(identity.clone()));
     }
     if let Some(shared) = replaced.shared.clone() {
-        let (kept, sealer, identities) = (kept.clone(), sealer.clone(), replaced.identity.clone());
+        let (kept, identities) = (kept.clone(), replaced.identity.clone());
         supervisor.start("renewed CA", move || {
             let changes = kept.accounts.changes();
-            certs::follow(kept.store.clone(), sealer.clone(), shared.clone(), changes, identities.clone())
+            let (store, sealer) = (kept.store.clone(), kept.sealer.clone());
+            certs::follow(store, sealer, shared.clone(), changes, identities.clone())
         });
     }
     let notes = with(kept, |kept| async move { kept.accounts.keep_notes().await });
     supervisor.start("last logins", notes);
-    let revocation = with(&Arc::new((kept.clone(), sealer.clone())), |both| async move {
-        both.0.accounts.end_revoked(&both.1).await;
-    });
+    let revocation = with(kept, |kept| async move { kept.accounts.end_revoked(&kept.sealer).await });
     supervisor.start("revocation", revocation);
     supervisor.start("short-lived values", with(kept, sweep));
     let teller = replaced.teller.clone();
@@ -79,6 +77,26 @@ async fn sweep(kept: Arc<Kept>) {
             debug!("what is over in the store is removed later: {error}");
         }
         tokio::time::sleep(SWEEP).await;
+    }
+}
+
+/// Completes when the database was missing for too long.
+pub(super) async fn without_store(store: &dyn Store) {
+    let mut told = false;
+    loop {
+        tokio::time::sleep(ABSENCE_POLL).await;
+        let Some(Absence { since, cause, cure }) = store.absence() else {
+            told = false;
+            continue;
+        };
+        let limit = LONGEST_ABSENCE.as_secs();
+        if since.elapsed() >= LONGEST_ABSENCE {
+            error!("{cause}, for {limit} s now, so this process ends; {cure}, and start it again");
+            return;
+        }
+        if !std::mem::replace(&mut told, true) {
+            error!("{cause}; {cure}: no login is possible meanwhile, and after {limit} s this process ends");
+        }
     }
 }
 

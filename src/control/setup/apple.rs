@@ -5,12 +5,11 @@
 
 use base64::Engine as _;
 
-use super::error::SetupError;
 use super::servers::Server;
 use super::sheet::{Ca, Sheet};
 use super::xml::Xml;
 use crate::config::{Door, Security};
-use crate::control::error::Error;
+use crate::control::error::{Error, SetupError};
 use crate::secret::sha256;
 
 const HEAD: &str = "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n";

@@ -11,9 +11,7 @@ use crate::config::{Config, Door, Listener, Security};
 pub(crate) struct Server {
     /// A name in the certificate, or an address.
     pub(crate) host: String,
-    /// The listener's port.
     pub(crate) port: u16,
-    /// The protection of the connection.
     pub(crate) security: Security,
 }
 

@@ -1,14 +1,13 @@
 //! An account's settings for its mail program, for programs that read files and for people.
 
-use super::error::SetupError;
 use super::servers::{Server, server};
 use crate::account::Found;
 use crate::config::{Config, Door};
 use crate::control::doors;
-use crate::control::error::Error;
+use crate::control::error::{Error, SetupError};
 use crate::control::installation::Installation;
 use crate::control::{certs, names};
-use crate::store::Grant;
+use crate::store::{Grant, fold, is_of_domain};
 
 /// The settings of an account for its mail program.
 #[derive(Clone, Debug)]
@@ -24,9 +23,7 @@ pub(crate) struct Sheet {
 /// The proxy's own CA.
 #[derive(Clone, Debug)]
 pub(crate) struct Ca {
-    /// The CA's name.
     pub(crate) subject: String,
-    /// Its certificate.
     pub(crate) der: Vec<u8>,
     pub(crate) file: std::path::PathBuf,
 }
@@ -35,21 +32,30 @@ impl Sheet {
     /// The settings for the account called `name`, or for a mailbox that the account of its domain opens.
     pub(crate) async fn of(installation: &Installation, name: &str) -> Result<Self, Error> {
         let Found { record, .. } = installation.account(name).await?;
-        if crate::store::is_of_domain(name) {
+        if is_of_domain(name) {
             return Err(SetupError::MailboxOfDomain { domain: name.to_owned() }.into());
         }
         names::check_login_name(name)?;
         let config = &installation.config;
-        let servers: Vec<(Door, Server)> = opened(config, record.grant.as_ref())
-            .into_iter()
-            .filter_map(|door| Some((door, server(config, door)?)))
-            .collect();
+        let provider = |grant: &Grant| config.providers.get(&grant.provider);
+        let doors = match record.grant.as_ref().and_then(|grant| Some((grant, provider(grant)?))) {
+            Some((grant, provider)) => doors::of_grant(config, provider, grant),
+            None => Door::ALL.to_vec(),
+        };
+        let of = |door| Some((door, server(config, door)?));
+        let servers: Vec<(Door, Server)> = doors.into_iter().filter_map(of).collect();
         if servers.is_empty() {
             return Err(SetupError::NoListener.into());
         }
-        let is_own = crate::store::fold(&record.account.name) == crate::store::fold(name);
+        let is_own = fold(&record.account.name) == fold(name);
         let address = if is_own { record.account.name } else { name.to_owned() };
-        Ok(Self { address, servers, ca: ca(installation).await? })
+        let mut sheet = Self { address, servers, ca: None };
+        if config.tls.own.is_none() {
+            let authority = certs::authority(installation).await?;
+            let (subject, der) = (authority.subject().to_owned(), authority.certificate().to_vec());
+            sheet.ca = Some(Ca { subject, der, file: authority.ca_file() });
+        }
+        Ok(sheet)
     }
 
     /// The settings that are the same for every address, from the listeners alone; `None` without listeners. The
@@ -61,7 +67,6 @@ impl Sheet {
         (!servers.is_empty()).then_some(Self { address, servers, ca: None })
     }
 
-    /// The server of that door.
     pub(crate) fn server(&self, door: Door) -> Option<&Server> {
         self.servers.iter().find(|(other, _)| *other == door).map(|(_, server)| server)
     }
@@ -70,22 +75,4 @@ impl Sheet {
     pub(crate) fn domain(&self) -> &str {
         self.address.rsplit_once('@').map_or(&self.address, |(_, domain)| domain)
     }
-}
-
-/// The doors that a grant opens; all doors without a grant.
-fn opened(config: &Config, grant: Option<&Grant>) -> Vec<Door> {
-    let provider = grant.and_then(|grant| Some((grant, config.providers.get(&grant.provider)?)));
-    match provider {
-        Some((grant, provider)) => doors::of_grant(config, provider, grant),
-        None => Door::ALL.to_vec(),
-    }
-}
-
-async fn ca(installation: &Installation) -> Result<Option<Ca>, Error> {
-    if installation.config.tls.own.is_some() {
-        return Ok(None);
-    }
-    let authority = certs::authority(installation).await?;
-    let (subject, file) = (authority.subject().to_owned(), authority.ca_file());
-    Ok(Some(Ca { subject, der: authority.certificate().to_vec(), file }))
 }

@@ -36,11 +36,7 @@ pub(crate) fn outlook(sheet: &Sheet, ca_file: &str) -> Vec<String> {
     ));
     for (door, server) in &sheet.servers {
         let which = if *door == Door::Submission { "Outgoing mail" } else { "Incoming mail" };
-        let encryption = match server.security {
-            Security::Tls => "SSL/TLS",
-            Security::Starttls => "STARTTLS",
-            Security::None => "None",
-        };
+        let encryption = if server.security == Security::None { "None" } else { server.security.title() };
         steps.push(format!(
             "{which} ({}): server {}, port {}, encryption method {encryption}; \"Require logon using Secure Password Authentication\" stays off.",
             door.title(),

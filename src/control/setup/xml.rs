@@ -33,13 +33,11 @@ impl Xml {
         }
     }
 
-    /// An element with only text.
     pub(super) fn text(&mut self, name: &str, text: &str) {
         self.indent();
         let _ = writeln!(self.text, "<{name}>{}</{name}>", escaped(text));
     }
 
-    /// An empty element.
     pub(super) fn empty(&mut self, name: &str) {
         self.indent();
         let _ = writeln!(self.text, "<{name}/>");

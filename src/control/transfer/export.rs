@@ -27,7 +27,6 @@ const SHORTEST_PASSPHRASE: usize = 12;
 pub(crate) enum SealedFor {
     /// The public key of the installation that may open it.
     Recipient(String),
-    /// A passphrase.
     Passphrase(Secret),
 }
 
@@ -65,7 +64,6 @@ pub(crate) struct Export {
 /// An account that was exported.
 #[derive(Debug)]
 pub(crate) struct Exported {
-    /// Its name.
     pub(crate) account: String,
     /// Other accounts that used its grant, and now have none; `None` for a copy.
     pub(crate) closed: Option<Vec<String>>,
@@ -99,9 +97,8 @@ impl Export {
         to: Option<&str>,
         write: impl FnOnce(&str) -> std::io::Result<()> + Send,
     ) -> Result<Exported, Error> {
-        let accounts = installation.store.accounts().await?;
-        let own = accounts.iter().find(|other| other.id == self.account.id);
-        let aliases = own.map(|own| own.aliases.clone()).unwrap_or_default();
+        let row = installation.store.account_row(&self.account.id).await?;
+        let aliases = row.map(|row| row.account.aliases).unwrap_or_default();
         let account = self.account.name.clone();
         let _moving = Uninterrupted::begin();
         let moved = async {
@@ -110,22 +107,19 @@ impl Export {
             let Right::Person { refresh_token: sealed } = &grant.right else { return Err(Error::GrantGone) };
             let token = installation.sealer.open_text(&Grant::refresh_context(&grant.id), sealed)?;
             let parcel = Parcel::new(&self.account, aliases, &self.provider, &grant, &token);
-            let text = serde_json::to_vec(&parcel).map(Zeroizing::new).map_err(std::io::Error::other);
-            let text = text.map_err(Error::Io)?;
+            let text = serde_json::to_vec(&parcel).map(Zeroizing::new).map_err(std::io::Error::other)?;
             let text = sealed_for.seal(&text)?;
             if self.keeps {
                 // Recorded before the bundle is written, so that no copy exists without a record.
                 installation.store.record(&installation.act(Deed::Copied, &[&account], to)).await?;
             }
             write(&text).map_err(Error::NotWritten)?;
-            match self.keeps {
-                true => Ok(None),
-                false => {
-                    let act = installation.act(Deed::Exported, &[&account], to);
-                    grants::take(installation, &grant.id, moved_to(sealed_for, to), &act).await?;
-                    Ok(Some(installation.others_with(&grant.id, &account).await?))
-                }
+            if self.keeps {
+                return Ok(None);
             }
+            let act = installation.act(Deed::Exported, &[&account], to);
+            grants::take(installation, &grant.id, moved_to(sealed_for, to), &act).await?;
+            Ok(Some(installation.others_with(&grant.id, &account).await?))
         };
         let closed: Result<_, Error> = moved.await;
         installation.store.release_lease(&self.grant.id).await?;

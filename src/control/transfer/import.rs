@@ -50,9 +50,9 @@ pub(crate) async fn check(installation: &Installation, parcel: &Parcel, replace:
 
 /// A parcel that was stored.
 pub(crate) struct Imported {
-    parcel: Parcel,
-    grant: Grant,
-    is_disabled: bool,
+    pub(crate) parcel: Parcel,
+    pub(crate) grant: Grant,
+    pub(crate) is_disabled: bool,
 }
 
 /// The result of the test of a stored parcel. The account stays in any case.
@@ -100,26 +100,6 @@ impl Imported {
         Ok(Self { parcel, grant, is_disabled })
     }
 
-    /// The account's name.
-    pub(crate) fn account(&self) -> &str {
-        &self.parcel.account
-    }
-
-    /// The person who consented.
-    pub(crate) fn owner(&self) -> &str {
-        &self.parcel.owner
-    }
-
-    /// Whether the account is disabled.
-    pub(crate) fn is_disabled(&self) -> bool {
-        self.is_disabled
-    }
-
-    /// The stored grant.
-    pub(crate) fn grant(&self) -> &Grant {
-        &self.grant
-    }
-
     /// Fetches a token and opens the mailbox.
     pub(crate) async fn try_it(&self, installation: &Installation) -> Result<Trial, Error> {
         let legs = Legs::of_configured(&installation.config)?;
@@ -129,7 +109,7 @@ impl Imported {
             Ok(token) => token,
             Err(failure) => return Ok(Trial::NoToken(failure)),
         };
-        let names = Names { account: self.account(), owner: self.grant.person(), remembered: None };
+        let names = Names { account: &self.parcel.account, owner: self.grant.person(), remembered: None };
         // One door shows that the mailbox exists; the other doors are tested by logins.
         let door = doors::of_grant(&installation.config, &own.provider, &self.grant);
         let door = door.first().copied().unwrap_or(Door::Imap);

@@ -17,7 +17,6 @@ use crate::store::{Account, Grant};
 /// An account and its grant during the transfer.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Parcel {
-    /// The account's name.
     pub(crate) account: String,
     pub(super) aliases: Vec<String>,
     pub(super) provider: String,
