@@ -10,7 +10,7 @@ mod shown;
 mod snapshot;
 mod words;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 
 use self::families::{Families, OfCode, OfDoor, OfLogin, OfReason, OfRefresh, OfResult};
 use self::shown::Shown;
+use crate::mutex::lock;
 use crate::protocol::Door;
 
 pub use snapshot::{AccountTraffic, Snapshot};
@@ -149,7 +150,7 @@ impl Metrics {
 
     /// All metrics in the OpenMetrics text format.
     pub fn text(&self, snapshot: &Snapshot) -> String {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = lock(&self.registry);
         self.shown.show(snapshot);
         let mut text = String::with_capacity(32 * 1024);
         // Writing into a string cannot fail.

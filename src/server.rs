@@ -12,7 +12,7 @@ mod successor;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -30,6 +30,7 @@ use self::arrival::Arrival;
 use crate::config::{LimitSettings, Listener, Security};
 use crate::connection::{ConnectionPermit, Full, Places, Proxy};
 use crate::metrics::Rejection;
+use crate::mutex::lock;
 use crate::protocol::imap::Imap;
 use crate::protocol::pop3::Pop3;
 use crate::protocol::submission::Submission;
@@ -250,7 +251,7 @@ impl Admission {
     }
 
     fn complain(&self, complaint: &str) {
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complained = lock(&self.complained);
         if complained.is_none_or(|last| last.elapsed() > COMPLAINT_INTERVAL) {
             *complained = Some(Instant::now());
             match self.withheld.swap(0, Ordering::Relaxed) {

@@ -13,11 +13,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use time::{Duration, OffsetDateTime};
 
 use super::{Accounts, Admitted, Found, find};
+use crate::mutex::lock;
 use crate::store::{
     Account, DEVICE_HOUR, DeviceMessages, Grant, GrantKind, Id, LoginNote, LoginRecord, Mailbox, StoreError,
 };
@@ -76,13 +77,9 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Id, String), u32>> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts a session that begins at `now`; the time to wait if it is more than `most` within the hour.
     fn begin_session(&self, key: (Id, String), most: u32, now: OffsetDateTime) -> Result<(), Duration> {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = lock(&self.sessions);
         let (since, count) = sessions.entry(key).or_insert((now, 0));
         // A clock that was set back begins another hour.
         if *since > now || now - *since >= DEVICE_HOUR {
@@ -144,7 +141,7 @@ impl Accounts {
 
     /// Counts one message of a device; [`Accounts::write_messages`] writes the count to the store.
     pub fn count_message(&self, account: &Account, network: &str) {
-        *self.counted.lock().entry((account.id.clone(), network.to_owned())).or_default() += 1;
+        *lock(&self.counted.messages).entry((account.id.clone(), network.to_owned())).or_default() += 1;
     }
 
     /// Stores the counts. Counts that cannot be stored stay in this process.
@@ -156,10 +153,11 @@ impl Accounts {
 
     async fn write_messages_now(&self) -> Result<(), StoreError> {
         let _writing = self.counted.writing.lock().await;
-        let counted: Vec<_> = self.counted.lock().iter().map(|(key, count)| (key.clone(), *count)).collect();
+        let counted: Vec<_> =
+            lock(&self.counted.messages).iter().map(|(key, count)| (key.clone(), *count)).collect();
         for ((account, network), count) in counted {
             self.store.count_messages(&account, &network, count, OffsetDateTime::now_utc()).await?;
-            let mut messages = self.counted.lock();
+            let mut messages = lock(&self.counted.messages);
             let key = (account, network);
             match messages.get_mut(&key) {
                 Some(more) if *more > count => *more -= count,

@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
+use crate::mutex::lock;
 use crate::store::{Folded, Id};
 
 /// All sessions, including those that are still signing in.
@@ -135,10 +136,6 @@ impl fmt::Debug for SessionGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a session's guard")
     }
-}
-
-fn lock(by_password: &Mutex<HashMap<Id, Opened>>) -> MutexGuard<'_, HashMap<Id, Opened>> {
-    by_password.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

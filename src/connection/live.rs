@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, watch};
 
 use super::trace::Traces;
 use crate::account::fold;
+use crate::mutex::lock;
 use crate::protocol::{Door, Vocabulary};
 use crate::relay::Traffic;
 
@@ -106,7 +107,7 @@ impl Live {
             words,
             close: Notify::new(),
         });
-        let mut registry = self.lock();
+        let mut registry = lock(&self.registry);
         registry.entered += 1;
         let number = registry.entered;
         registry.sessions.insert(number, session.clone());
@@ -118,7 +119,7 @@ impl Live {
 
     /// All sessions, the oldest first.
     pub fn list(&self) -> Vec<Arc<LiveSession>> {
-        self.lock().sessions.values().cloned().collect()
+        lock(&self.registry).sessions.values().cloned().collect()
     }
 
     /// Ends the session with that id, or all sessions of the account with that name, as a revocation does: between
@@ -132,7 +133,7 @@ impl Live {
 
     /// The bytes moved by all sessions since the start, by door. Never less than at the last call.
     pub fn moved(&self) -> BTreeMap<Door, Moved> {
-        let registry = self.lock();
+        let registry = lock(&self.registry);
         let mut moved = registry.ended.clone();
         for session in registry.sessions.values() {
             moved.entry(session.door).or_default().add(session);
@@ -142,13 +143,13 @@ impl Live {
 
     /// The number of sessions, by door and provider.
     pub fn counts(&self) -> BTreeMap<(Door, String), u64> {
-        self.lock().counts.clone()
+        lock(&self.registry).counts.clone()
     }
 
     /// The number of sessions of each account, by its folded name and the door.
     pub fn by_account(&self) -> BTreeMap<(String, Door), usize> {
         let mut counts = BTreeMap::new();
-        for session in self.lock().sessions.values() {
+        for session in lock(&self.registry).sessions.values() {
             *counts.entry((fold(&session.account).as_str().to_owned(), session.door)).or_default() += 1;
         }
         counts
@@ -157,10 +158,6 @@ impl Live {
     /// Waits for the next session that begins or ends.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,7 +187,7 @@ impl Moved {
 
 impl Drop for LiveGuard {
     fn drop(&mut self) {
-        let mut registry = self.live.lock();
+        let mut registry = lock(&self.live.registry);
         registry.sessions.remove(&self.number);
         let of = (self.session.door, self.session.provider.clone());
         if let Some(count) = registry.counts.get_mut(&of) {

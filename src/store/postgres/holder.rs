@@ -6,7 +6,7 @@
 //!
 //! After an outage of the database every holder looks dead; [`Contact`] judges what a process believes then.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::keys::Keys;
 use super::pool::Pool;
+use crate::mutex::lock;
 use crate::store::{BEAT, Contact, FORGOTTEN_AFTER, Id, LeaseMarks, StoreError};
 
 /// The pause after a sign of life that failed: the other processes wait for a sign of this one.
@@ -44,7 +45,7 @@ impl Holder {
     }
 
     fn with<T>(&self, ask: impl FnOnce(&mut Option<Own>) -> T) -> T {
-        ask(&mut self.own.lock().unwrap_or_else(PoisonError::into_inner))
+        ask(&mut lock(&self.own))
     }
 
     /// The name of this process, if it has taken a lease.
@@ -64,7 +65,7 @@ impl Holder {
 
     /// The marks of the leases that this process has asked for.
     pub(super) fn marks<T>(&self, ask: impl FnOnce(&mut LeaseMarks) -> T) -> T {
-        ask(&mut self.marks.lock().unwrap_or_else(PoisonError::into_inner))
+        ask(&mut lock(&self.marks))
     }
 
     /// The name of this process, which has just given a sign of life.
@@ -176,7 +177,7 @@ impl Default for Belief {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let own = lock(&self.own).take();
         let Some(own) = own else { return };
         own.beating.abort();
         // Frees what this process holds at once, if the database can still be reached.

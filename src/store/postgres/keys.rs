@@ -5,12 +5,13 @@
 //! without a restart there. Nothing in these rows is secret: a fingerprint of a random key does not help to find that
 //! key.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
 use super::Postgres;
 use super::pool::Pool;
+use crate::mutex::lock;
 use crate::store::{DEAD_AFTER, KeyTeller, KeyTellingStore, StoreError, ToldKeys};
 
 #[async_trait]
@@ -42,7 +43,7 @@ impl Keys {
     pub(super) async fn tell(&self, holder: &str, teller: KeyTeller) -> Result<(), StoreError> {
         // Waits for an answer under way, which knows no teller yet, so that the keys are read once.
         let _answering = self.answering.lock().await;
-        *self.teller.lock().unwrap_or_else(PoisonError::into_inner) = Some(teller.clone());
+        *lock(&self.teller) = Some(teller.clone());
         self.write(holder, teller, None).await
     }
 
@@ -59,7 +60,7 @@ impl Keys {
     }
 
     async fn answer(&self, holder: &str) -> Result<(), StoreError> {
-        let teller = self.teller.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let teller = lock(&self.teller).clone();
         let Some(teller) = teller else { return Ok(()) };
         let sql = "SELECT asked, looked_for FROM holder_keys WHERE holder = $1";
         let row: Option<(Option<String>, Option<String>)> =

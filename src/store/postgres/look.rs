@@ -5,12 +5,13 @@
 //! every instance that reaches the database, and after `stale_seconds` on the others.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Postgres;
 use super::connect::CONNECTIONS;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, LOGIN, PASSWORD_COLUMNS, login};
+use crate::mutex::lock;
 use crate::store::{Folded, LoginRecord, StoreError};
 
 /// The most records that are remembered: some kilobytes each.
@@ -30,7 +31,7 @@ impl Known {
     }
 
     fn remember(&self, name: &Folded, found: Option<&LoginRecord>, now: Instant) {
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = lock(&self.records);
         let Some(record) = found.filter(|_| !self.stale.is_zero()) else {
             records.remove(name.as_str());
             return;
@@ -46,12 +47,12 @@ impl Known {
 
     /// Whether any record is young enough to be used.
     pub(super) fn has_any(&self, now: Instant) -> bool {
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = lock(&self.records);
         records.values().any(|(read, _)| now.duration_since(*read) < self.stale)
     }
 
     fn recall(&self, name: &Folded, now: Instant) -> Option<LoginRecord> {
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = lock(&self.records);
         let (read, record) = records.get(name.as_str())?;
         (now.duration_since(*read) < self.stale).then(|| record.clone())
     }

@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSeverity};
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::connect::{SESSION, is_standby};
 use super::server::Server;
+use crate::mutex::lock;
 
 /// How long a caller waits for a connection, behind hundreds of others. The deadline of a waiting login comes later.
 const WAIT: Duration = Duration::from_secs(10);
@@ -116,7 +117,7 @@ impl Slots {
 
     /// One that is idle, without waiting for it: the one that was used last.
     fn take_idle(&self) -> Option<Made> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         while let Some(made) = idle.pop() {
             // One that is early was made without deadlines.
             if made.at.elapsed() < LIFETIME && !self.server.is_proven_after(made.at) {
@@ -181,7 +182,7 @@ impl Slots {
 
     fn take_back(&self, mut made: Made) {
         made.used = Instant::now();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         idle.push(made);
         while idle.first().is_some_and(|first| first.used.elapsed() > LONGEST_IDLE) {
             say_goodbye(idle.remove(0).connection);
@@ -192,8 +193,7 @@ impl Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
-        idle.drain(..).for_each(|made| say_goodbye(made.connection));
+        lock(&self.idle).drain(..).for_each(|made| say_goodbye(made.connection));
     }
 }
 

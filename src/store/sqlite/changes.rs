@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -11,6 +10,7 @@ use time::Date;
 
 use super::Sqlite;
 use super::in_force::in_force;
+use crate::mutex::lock;
 use crate::store::{Absence, ChangeStore, Id, StoreError};
 
 #[async_trait]
@@ -47,6 +47,6 @@ impl ChangeStore for Sqlite {
     }
 
     fn absence(&self) -> Option<Absence> {
-        self.absence.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.absence).clone()
     }
 }

@@ -7,13 +7,14 @@
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::{BUSY_TIMEOUT, MIGRATIONS, Opened, Sqlite, migrating};
+use crate::mutex::lock;
 use crate::store::{Absence, SealedSetting, StoreError};
 
 /// How long to wait for the end of work on a replaced database; then it is tried again.
@@ -59,7 +60,7 @@ impl Sqlite {
         if self.found()? == opened.place && !opened.pool.is_closed() {
             return Ok(opened);
         }
-        let known = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.absence);
         let trouble = match &*known {
             Some(Absence { cause, cure, .. }) => Fault { cause: cause.clone(), cure },
             None => self.trouble("was replaced by another one", "it is opened in a moment"),
@@ -71,7 +72,7 @@ impl Sqlite {
     /// database.
     pub(super) async fn follow(&self) -> Result<(), StoreError> {
         let followed = self.try_to_follow().await;
-        let mut absence = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut absence = lock(&self.absence);
         match followed {
             Ok(()) => {
                 *absence = None;
@@ -140,7 +141,7 @@ impl Opened {
     /// Notes the file of SQLite's write-ahead log, whose path changes when the database is moved.
     pub(super) fn remember_log(&self, database: &Path) {
         let log = Place::of(&beside(database, LOG)).ok();
-        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
+        *lock(&self.log) = log;
     }
 
     /// Closes the database. If its log still lies at the path, the log is emptied into its database and removed:
@@ -160,7 +161,7 @@ impl Opened {
     }
 
     fn log_lies_at(&self, database: &Path) -> bool {
-        let log = *self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = *lock(&self.log);
         log.is_some() && Place::of(&beside(database, LOG)).ok() == log
     }
 
