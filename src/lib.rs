@@ -48,3 +48,4 @@ pub mod token;
 pub mod trouble;
 pub mod upstream;
 pub mod wire;
+mod words;

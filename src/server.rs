@@ -228,26 +228,19 @@ impl Admission {
     /// A place for a connection from `address`, or the limit that it exceeds.
     fn enter(&self, address: IpAddr, limits: &LimitSettings) -> Result<ConnectionPermit, Rejection> {
         self.places.limit_to(limits.connections, limits.connections_per_address);
-        let (rejection, complaint) = match self.places.enter(address) {
-            Ok((permit, displaced)) => {
-                if let Some(displaced) = displaced {
-                    self.complain(&format!(
-                        "all places of limits.connections are taken; {displaced}, which has not logged in, gave one up"
-                    ));
-                }
-                return Ok(permit);
+        let (permit, displaced) = self.places.enter(address).map_err(|full| {
+            self.complain(&full.to_string());
+            match full {
+                Full::All(_) => Rejection::Full,
+                Full::Address(..) => Rejection::Address,
             }
-            Err(Full::All(limit)) => (
-                Rejection::Full,
-                format!("{limit} connections are open, and limits.connections allows no more"),
-            ),
-            Err(Full::Address(address, limit)) => (
-                Rejection::Address,
-                format!("{address} has {limit} connections that have not logged in; no more are taken"),
-            ),
-        };
-        self.complain(&complaint);
-        Err(rejection)
+        })?;
+        if let Some(displaced) = displaced {
+            self.complain(&format!(
+                "all places of limits.connections are taken; {displaced}, which has not logged in, gave one up"
+            ));
+        }
+        Ok(permit)
     }
 
     fn complain(&self, complaint: &str) {

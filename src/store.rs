@@ -5,7 +5,6 @@
 //! needs a lease, so that two processes on one store never use the same rotating refresh token; and a write is on
 //! the disk when its call returns. Secrets arrive sealed: the store never holds a key.
 
-mod absence;
 mod account;
 mod api_token;
 mod changes;
@@ -31,17 +30,17 @@ pub mod tables;
 mod told_keys;
 mod trail;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 pub use crate::protocol::SignInAs;
-pub use absence::Absence;
 pub use account::{
     Account, AccountRow, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord,
     Mailbox, MailboxTrouble, Verifier, fold, is_of_domain, takes_consent,
 };
 pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
-pub use changes::ChangeStore;
+pub use changes::{Absence, ChangeStore};
 pub use contact::{BEAT, Contact, DEAD_AFTER, FORGOTTEN_AFTER};
 pub use contract::{
     AccountStore, AnswerStore, GrantStore, LeaseStore, Leased, LoginStore, SettingStore, Store, Takeover,
@@ -67,6 +66,9 @@ pub use told_keys::{KeyTeller, KeyTellingStore, ToldKeys};
 pub(crate) use trail::any_act;
 pub use trail::{Act, Actor, TrailEntry};
 
+/// The result of a call to a store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// Where a store is.
 #[derive(Clone)]
 pub enum Place {
@@ -88,7 +90,7 @@ impl Place {
 }
 
 /// Opens the store at `place`, or makes it, to read or fill all its tables.
-pub async fn open_whole(place: Place) -> Result<Box<dyn tables::WholeStore>, StoreError> {
+pub async fn open_whole(place: Place) -> Result<Box<dyn tables::WholeStore>> {
     Ok(match place {
         Place::Sqlite(path) => Box::new(Sqlite::open(&path).await?),
         Place::Postgres(settings) => Box::new(Postgres::open(settings).await?),
@@ -96,15 +98,15 @@ pub async fn open_whole(place: Place) -> Result<Box<dyn tables::WholeStore>, Sto
 }
 
 /// Opens the store at `place`, or makes it.
-pub async fn open(place: Place) -> Result<Opening, StoreError> {
+pub async fn open(place: Place) -> Result<Opening> {
     Ok(match place {
         Place::Sqlite(path) => {
             let store = sqlite::Unmigrated::open(&path).await?;
-            Opening { is_new: store.is_new(), store: Unmigrated::Sqlite(Box::new(store)) }
+            Opening { is_new: store.found.sealed.is_empty(), store: Unmigrated::Sqlite(Box::new(store)) }
         }
         Place::Postgres(settings) => {
             let store = postgres::Unmigrated::open(settings).await?;
-            Opening { is_new: store.is_new(), store: Unmigrated::Postgres(Box::new(store)) }
+            Opening { is_new: store.found.sealed.is_empty(), store: Unmigrated::Postgres(Box::new(store)) }
         }
     })
 }
@@ -124,7 +126,7 @@ enum Unmigrated {
 impl Opening {
     /// The store, migrated if an earlier version wrote it. `judge` checks its sealed values before that, and later the
     /// sealed values of a database that replaces this one.
-    pub async fn judged_by(self, judge: Judge) -> Result<Arc<dyn Store>, StoreError> {
+    pub async fn judged_by(self, judge: Judge) -> Result<Arc<dyn Store>> {
         Ok(match self.store {
             Unmigrated::Sqlite(store) => Arc::new(store.migrate(Some(judge)).await?),
             Unmigrated::Postgres(store) => Arc::new(store.migrate(Some(judge)).await?),
@@ -209,7 +211,7 @@ fn is_lost(error: &sqlx::Error) -> bool {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let code = code(&error);
         let refusal = error.as_database_error().map(sqlx::error::DatabaseError::message);
         if let Some(moved) = refusal.filter(|message| message.starts_with(WAS_MOVED)) {
             return Self::Unusable(moved.to_owned());
@@ -224,10 +226,14 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// The database's code of an error.
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
+}
+
 /// Whether another connection holds a lock: SQLITE_BUSY or SQLITE_LOCKED, with any extended code.
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff), Some(5 | 6))
+    matches!(code(error).and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff), Some(5 | 6))
 }
 
 /// The key under which the answer to the sign-in with this `state` is stored; `state` itself is not stored.

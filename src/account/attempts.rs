@@ -492,14 +492,19 @@ mod tests {
         assert!((100..300).contains(&average), "{average} s");
     }
 
+    /// The draw that the owner's attempts begin once their bucket is empty.
+    fn begun_by_owner(bench: &Bench) -> Draw {
+        bench.free(ATTACKER, OWNER, 8);
+        match bench.attempts.charge(&bench.key(ATTACKER, OWNER), bench.now, by(OWNER)) {
+            Standing::Waits(_, Some(draw)) => draw,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn what_an_empty_bucket_allows_next_belongs_to_those_who_wait_for_it() {
         let mut bench = Bench::new();
-        bench.free(ATTACKER, OWNER, 8);
-        let key = bench.key(ATTACKER, OWNER);
-        let Standing::Waits(_, Some(draw)) = bench.attempts.charge(&key, bench.now, by(OWNER)) else {
-            panic!()
-        };
+        let (draw, key) = (begun_by_owner(&bench), bench.key(ATTACKER, OWNER));
         bench.pass(30);
         let late = bench.attempts.charge(&key, bench.now, || None);
         assert!(matches!(late, Standing::Waits(Duration::ZERO, None)), "{late:?}");
@@ -511,11 +516,7 @@ mod tests {
     #[test]
     fn a_winner_whose_neighbour_waits_takes_part_in_that_draw() {
         let mut bench = Bench::new();
-        bench.free(ATTACKER, OWNER, 8);
-        let key = bench.key(ATTACKER, OWNER);
-        let Standing::Waits(_, Some(draw)) = bench.attempts.charge(&key, bench.now, by(OWNER)) else {
-            panic!()
-        };
+        let draw = begun_by_owner(&bench);
         bench.pass(30);
         let names = (0..).map(|number: u32| number.to_string());
         let _ = names.take_while(|name| matches!(bench.charge(ATTACKER, name), Standing::Free)).count();

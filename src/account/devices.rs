@@ -108,7 +108,8 @@ impl Accounts {
         }
         let LoginRecord { account, grant, .. } = record;
         let now = OffsetDateTime::now_utc();
-        let sent = self.messages_of(&account.id, login.network, now).await?;
+        self.write_messages_now().await?;
+        let sent = self.store.device_messages(&account.id, login.network, now).await?;
         if let Some(DeviceMessages { since, count }) = sent
             && count >= login.messages_per_hour
         {
@@ -119,24 +120,13 @@ impl Accounts {
         if let Err(wait) = self.counted.begin_session(key_of_device, most, now) {
             return refused(DeviceBar::TooOften(wait));
         }
-        let session = self.sessions.enter_device(&account.id, account.grant.as_ref(), &key);
+        let session = self.sessions.enter(&account.id, account.grant.as_ref(), Some(&key));
         self.refusals.read(&account);
         // No password has this id, so that only the account's last login is written.
         let (id, from) = (account.id.clone(), login.from.to_string());
         self.notes.add(LoginNote { account: id.clone(), password: id, at: now, from });
         let admitted = Admitted { account, grant, mailbox, password_name: None, session };
         Ok(DeviceVerdict::Admitted(Box::new(admitted)))
-    }
-
-    /// Stores all counted messages, and returns the stored count.
-    async fn messages_of(
-        &self,
-        account: &Id,
-        network: &str,
-        now: OffsetDateTime,
-    ) -> Result<Option<DeviceMessages>, StoreError> {
-        self.write_messages_now().await?;
-        self.store.device_messages(account, network, now).await
     }
 
     /// Counts one message of a device; [`Accounts::write_messages`] writes the count to the store.

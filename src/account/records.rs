@@ -45,10 +45,6 @@ impl Notes {
         drop(logins);
         self.added.notify_one();
     }
-
-    fn take(&self) -> Vec<LoginNote> {
-        std::mem::take(&mut *lock(&self.logins))
-    }
 }
 
 impl Accounts {
@@ -122,7 +118,7 @@ impl Accounts {
     /// Writes to the store the logins and the messages of devices that are not there yet.
     pub async fn flush(&self) {
         self.write_messages().await;
-        let notes = self.notes.take();
+        let notes = std::mem::take(&mut *lock(&self.notes.logins));
         if notes.is_empty() {
             return;
         }

@@ -45,10 +45,6 @@ impl Refusals {
         }
         is_news
     }
-
-    fn forget(&self, account: &Id) -> bool {
-        lock(&self.known).remove(account).is_some()
-    }
 }
 
 impl Accounts {
@@ -57,7 +53,7 @@ impl Accounts {
     pub fn refusal_changes(&self, account: &Account, refusal: Option<LastRefusal>) -> bool {
         match refusal {
             Some(refusal) => self.refusals.note(&account.id, refusal),
-            None => self.refusals.forget(&account.id),
+            None => lock(&self.refusals.known).remove(&account.id).is_some(),
         }
     }
 

@@ -55,21 +55,6 @@ pub(super) async fn ending(stopping: impl Future<Output = ()>, lost: impl Future
     }
 }
 
-/// Tells the client why the connection ends. A connection that lost its place is closed without waiting.
-async fn dismiss<P: Protocol>(ending: Ending, dialogue: &mut P, client: &mut Wire<Socket>) -> Answered {
-    match ending {
-        Ending::Stopping => {
-            last_word(dialogue, client, &denial::stopping()).await;
-            Answered::Over
-        }
-        Ending::Displaced => {
-            debug!("closed before the login: all places are taken, and other connections wait");
-            let _ = tokio::time::timeout(Duration::ZERO, dialogue.bye(client, &denial::full())).await;
-            Answered::Cut
-        }
-    }
-}
-
 /// Ends the dialogue from our side.
 pub(super) async fn last_word<P: Protocol>(dialogue: &mut P, client: &mut Wire<Socket>, denial: &Denial) {
     let _ = tokio::time::timeout(LAST_WORD, dialogue.bye(client, denial)).await;
@@ -102,7 +87,8 @@ pub(super) fn turn_away<P: Protocol>(tcp: &TcpStream, denial: &Denial) {
 }
 
 impl<P: Protocol> Connection<P> {
-    /// Ends a connection before its login for a reason from outside.
+    /// Ends a connection before its login for a reason from outside, and tells the client why. A connection that lost its
+    /// place is closed without waiting.
     pub(super) async fn dismiss(
         &self,
         ending: Ending,
@@ -110,7 +96,17 @@ impl<P: Protocol> Connection<P> {
         client: &mut Wire<Socket>,
     ) -> Answered {
         self.aborted(ending.reason());
-        dismiss(ending, dialogue, client).await
+        match ending {
+            Ending::Stopping => {
+                last_word(dialogue, client, &denial::stopping()).await;
+                Answered::Over
+            }
+            Ending::Displaced => {
+                debug!("closed before the login: all places are taken, and other connections wait");
+                let _ = tokio::time::timeout(Duration::ZERO, dialogue.bye(client, &denial::full())).await;
+                Answered::Cut
+            }
+        }
     }
 
     /// Counts a connection that ends without a login.

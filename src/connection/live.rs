@@ -69,19 +69,7 @@ pub struct LiveSession {
     pub(super) traffic: Arc<Traffic>,
     /// The words of the session that a trace may show.
     pub(super) words: &'static Vocabulary,
-    close: Notify,
-}
-
-/// The properties of a session at its login.
-pub(super) struct Newcomer<'a> {
-    pub(super) id: String,
-    pub(super) account: &'a str,
-    pub(super) door: Door,
-    pub(super) provider: String,
-    pub(super) from: IpAddr,
-    pub(super) password: Option<String>,
-    pub(super) client: Option<String>,
-    pub(super) words: &'static Vocabulary,
+    pub(super) close: Notify,
 }
 
 /// Keeps a session in the registry until the guard is dropped.
@@ -92,26 +80,14 @@ pub(super) struct LiveGuard {
 }
 
 impl Live {
-    pub(super) fn enter(self: &Arc<Self>, newcomer: Newcomer<'_>) -> LiveGuard {
-        let Newcomer { id, account, door, provider, from, password, client, words } = newcomer;
-        let session = Arc::new(LiveSession {
-            id,
-            account: account.to_owned(),
-            door,
-            provider,
-            from: from.to_canonical(),
-            since: OffsetDateTime::now_utc(),
-            password,
-            client,
-            traffic: Arc::default(),
-            words,
-            close: Notify::new(),
-        });
+    /// Adds a session that has logged in.
+    pub(super) fn enter(self: &Arc<Self>, session: LiveSession) -> LiveGuard {
+        let session = Arc::new(LiveSession { from: session.from.to_canonical(), ..session });
         let mut registry = lock(&self.registry);
         registry.entered += 1;
         let number = registry.entered;
         registry.sessions.insert(number, session.clone());
-        *registry.counts.entry((door, session.provider.clone())).or_default() += 1;
+        *registry.counts.entry((session.door, session.provider.clone())).or_default() += 1;
         drop(registry);
         self.changed.send_replace(());
         LiveGuard { live: self.clone(), number, session }
@@ -206,15 +182,18 @@ mod tests {
     use crate::metrics::{Metrics, Snapshot};
 
     fn enter(live: &Arc<Live>, id: &str, name: &str) -> LiveGuard {
-        live.enter(Newcomer {
+        live.enter(LiveSession {
             id: id.to_owned(),
-            account: name,
+            account: name.to_owned(),
             door: Door::Imap,
             provider: "acme".to_owned(),
             from: "::ffff:192.0.2.7".parse().unwrap(),
+            since: OffsetDateTime::now_utc(),
             password: Some("phone".to_owned()),
             client: None,
+            traffic: Arc::default(),
             words: &Vocabulary::NONE,
+            close: Notify::new(),
         })
     }
 

@@ -42,11 +42,13 @@ pub struct ConnectionPermit {
 }
 
 /// Why a connection gets no place.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// All places are taken.
+    #[error("{0} connections are open, and limits.connections allows no more")]
     All(usize),
     /// The address has too many connections that have not logged in.
+    #[error("{0} has {1} connections that have not logged in; no more are taken")]
     Address(IpAddr, usize),
 }
 

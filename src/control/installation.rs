@@ -9,6 +9,7 @@ use super::error::Error;
 use super::keys::error::KeysError;
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::links::{Base, Links};
 use crate::secret::{KeySource, Sealer, Secret};
@@ -123,7 +124,7 @@ impl Installation {
             return tokens.clone();
         }
         let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
-        Arc::new(Tokens::new(self.store.clone(), self.sealer.clone(), clients))
+        Arc::new(Tokens::new(self.store.clone(), self.sealer.clone(), clients, Clock::default()))
     }
 
     /// The sign-in link of the account called `name`, which the installation's actor sees and sends to its person;

@@ -1,28 +1,11 @@
 //! The words used as label values. Each list is closed: docs/operations.md explains each word, and a test
 //! compares that page with these lists.
 
-/// A closed list of words.
-macro_rules! words {
-    ($(#[$about:meta])* $name:ident { $($(#[$what:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$what])* $variant,)* }
-
-        impl $name {
-            /// All words of the list.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The label value.
-            pub const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-        }
-    };
-}
+use crate::words::words;
 
 words! {
     /// The outcome of a login or a refresh.
-    Outcome {
+    pub enum Outcome by word {
         /// It succeeded.
         Ok = "ok",
         /// A login: the password was wrong, was not verified after too many wrong ones, or is limited by its
@@ -35,7 +18,7 @@ words! {
 
 words! {
     /// Why a connection ended without a login.
-    Abort {
+    pub enum Abort by word {
         /// The client said goodbye.
         Logout = "logout",
         /// The client closed the connection, or its network failed.
@@ -59,7 +42,7 @@ words! {
 
 words! {
     /// Why a connection was turned away.
-    Rejection {
+    pub enum Rejection by word {
         /// `limits.connections` are already open.
         Full = "full",
         /// Its address already has `limits.connections_per_address` without a login.
@@ -73,7 +56,7 @@ words! {
 
 words! {
     /// A provider's refusal: of a sign-in by its kind, of a message by its code.
-    Code {
+    pub enum Code by word {
         /// A sign-in: the access token.
         Token = "token",
         /// A sign-in: the account has too many sessions.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::keys::Keys;
 use super::pool::Pool;
 use crate::mutex::lock;
-use crate::store::{BEAT, Contact, FORGOTTEN_AFTER, Id, LeaseMarks, StoreError};
+use crate::store::{BEAT, Contact, FORGOTTEN_AFTER, Id, LeaseMarks, Result};
 
 /// The pause after a sign of life that failed: the other processes wait for a sign of this one.
 const SHORT: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ impl Holder {
     }
 
     /// The name of this process, which has just given a sign of life.
-    pub(super) async fn own(self: &Arc<Self>) -> Result<String, StoreError> {
+    pub(super) async fn own(self: &Arc<Self>) -> Result<String> {
         let now = Instant::now();
         if let Some(name) =
             self.with(|own| own.as_ref().filter(|own| own.contact.is_fresh(now)).map(|own| own.name.clone()))
@@ -104,7 +104,7 @@ impl Holder {
     }
 
     /// Writes a sign of life; returns when the database took it.
-    pub(super) async fn beat(&self, name: &str) -> Result<i64, StoreError> {
+    pub(super) async fn beat(&self, name: &str) -> Result<i64> {
         let sent = Instant::now();
         let sql = "INSERT INTO holders (name, seen) VALUES ($1, clock_timestamp()) \
              ON CONFLICT (name) DO UPDATE SET seen = excluded.seen \
@@ -127,7 +127,7 @@ impl Holder {
 
     /// Releases leases that were taken by statements which this process had given up: all of them at once, because signs of life
     /// wait for it.
-    async fn release_unnoticed(&self, name: &str) -> Result<(), StoreError> {
+    async fn release_unnoticed(&self, name: &str) -> Result<()> {
         let unnoticed = self.marks(|marks| marks.unnoticed(Instant::now()));
         if unnoticed.is_empty() {
             return Ok(());
@@ -147,7 +147,7 @@ impl Holder {
     }
 
     /// Writes a sign of life, releases leases that were taken unnoticed, and removes rows of processes that are long dead.
-    async fn live(&self, name: &str) -> Result<(), StoreError> {
+    async fn live(&self, name: &str) -> Result<()> {
         self.beat(name).await?;
         self.release_unnoticed(name).await?;
         // After a jump of the database's clock the living look dead.

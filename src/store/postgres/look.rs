@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::Postgres;
 use super::connect::CONNECTIONS;
-use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, LOGIN, PASSWORD_COLUMNS, login};
+use super::sql::find;
 use crate::mutex::lock;
-use crate::store::{Folded, LoginRecord, StoreError};
+use crate::store::{Folded, LoginRecord, Result, StoreError};
 
 /// The most records that are remembered: some kilobytes each.
 const REMEMBERED: usize = 10_000;
@@ -60,7 +60,7 @@ impl Known {
 
 impl Postgres {
     /// The record for a login.
-    pub(super) async fn look(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+    pub(super) async fn look(&self, name: &Folded) -> Result<Option<LoginRecord>> {
         // PostgreSQL stores no NUL in a text, so no account has such a name, and asking would be an error.
         if name.as_str().contains('\0') {
             return Ok(None);
@@ -84,7 +84,7 @@ impl Postgres {
 
     /// Reads, and reads again on another connection if the first was dead: after a restart of the server all open
     /// connections are.
-    async fn read_again(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+    async fn read_again(&self, name: &Folded) -> Result<Option<LoginRecord>> {
         let (began, mut tries) = (Instant::now(), 0);
         loop {
             let error = match self.read(name).await {
@@ -100,11 +100,10 @@ impl Postgres {
         }
     }
 
-    async fn read(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+    async fn read(&self, name: &Folded) -> Result<Option<LoginRecord>> {
         let pool = self.pool()?;
-        let read = sqlx::query(LOGIN!()).bind(name.as_str()).fetch_all(&pool);
-        match tokio::time::timeout(PATIENCE, read).await {
-            Ok(rows) => login(&rows?),
+        match tokio::time::timeout(PATIENCE, find(&pool, name)).await {
+            Ok(found) => found,
             Err(_) => Err(StoreError::Away("nothing came in time".to_owned())),
         }
     }

@@ -40,8 +40,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 
 /// The places of connections to one server.
 pub(super) struct Slots {
-    options: PgConnectOptions,
-    server: Arc<Server>,
+    pub(super) options: PgConnectOptions,
+    pub(super) server: Arc<Server>,
     free: Arc<Semaphore>,
     /// The one that was used last is at the end.
     idle: Mutex<Vec<Made>>,
@@ -68,14 +68,6 @@ impl Slots {
     pub(super) fn new(options: PgConnectOptions, number: usize, server: Arc<Server>) -> Arc<Self> {
         let (idle, came) = (Mutex::default(), Notify::new());
         Arc::new(Self { options, server, free: Arc::new(Semaphore::new(number)), idle, came })
-    }
-
-    pub(super) fn options(&self) -> &PgConnectOptions {
-        &self.options
-    }
-
-    pub(super) fn server(&self) -> &Arc<Server> {
-        &self.server
     }
 
     /// A connection that works, or the reason why there is none in time.

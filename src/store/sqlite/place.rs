@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::{BUSY_TIMEOUT, MIGRATIONS, Opened, Sqlite, migrating};
 use crate::mutex::lock;
-use crate::store::{Absence, SealedSetting, StoreError};
+use crate::store::{Absence, Result, SealedSetting, StoreError};
 
 /// How long to wait for the end of work on a replaced database; then it is tried again.
 const LET_GO: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ impl From<Fault> for StoreError {
 
 impl Sqlite {
     /// The open database, if it is still the one at the path.
-    pub(super) fn opened(&self) -> Result<Arc<Opened>, StoreError> {
+    pub(super) fn opened(&self) -> Result<Arc<Opened>> {
         let opened = self.opened.load_full();
         if self.found()? == opened.place && !opened.pool.is_closed() {
             return Ok(opened);
@@ -70,7 +70,7 @@ impl Sqlite {
 
     /// Opens the database that has replaced ours, if there is one, and notes since when there is no usable
     /// database.
-    pub(super) async fn follow(&self) -> Result<(), StoreError> {
+    pub(super) async fn follow(&self) -> Result<()> {
         let followed = self.try_to_follow().await;
         let mut absence = lock(&self.absence);
         match followed {
@@ -151,8 +151,7 @@ impl Opened {
         if !self.pool.is_closed() && self.log_lies_at(database) {
             tokio::time::timeout(LET_GO, self.empty_log()).await.map_err(|_| in_use())??;
             if self.log_lies_at(database) {
-                let _ = std::fs::remove_file(beside(database, LOG));
-                let _ = std::fs::remove_file(beside(database, LOG_INDEX));
+                remove_log(database);
             }
         }
         tokio::time::timeout(LET_GO, self.looks.close()).await.map_err(|_| in_use())?;
@@ -179,7 +178,14 @@ fn in_use() -> String {
     "the one that was there is still in use".to_owned()
 }
 
-/// SQLite's file with this ending beside a database.
+/// Removes the log beside a database.
+pub(super) fn remove_log(database: &Path) {
+    for ending in [LOG, LOG_INDEX] {
+        let _ = std::fs::remove_file(beside(database, ending));
+    }
+}
+
+/// The file beside a database whose name is longer by this ending.
 pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
