@@ -48,4 +48,3 @@ pub mod token;
 pub mod trouble;
 pub mod upstream;
 pub mod wire;
-mod words;

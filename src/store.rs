@@ -30,7 +30,6 @@ pub mod tables;
 mod told_keys;
 mod trail;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -66,9 +65,6 @@ pub use told_keys::{KeyTeller, KeyTellingStore, ToldKeys};
 pub(crate) use trail::any_act;
 pub use trail::{Act, Actor, TrailEntry};
 
-/// The result of a call to a store.
-pub type Result<T, E = StoreError> = std::result::Result<T, E>;
-
 /// Where a store is.
 #[derive(Clone)]
 pub enum Place {
@@ -90,7 +86,7 @@ impl Place {
 }
 
 /// Opens the store at `place`, or makes it, to read or fill all its tables.
-pub async fn open_whole(place: Place) -> Result<Box<dyn tables::WholeStore>> {
+pub async fn open_whole(place: Place) -> Result<Box<dyn tables::WholeStore>, StoreError> {
     Ok(match place {
         Place::Sqlite(path) => Box::new(Sqlite::open(&path).await?),
         Place::Postgres(settings) => Box::new(Postgres::open(settings).await?),
@@ -98,15 +94,15 @@ pub async fn open_whole(place: Place) -> Result<Box<dyn tables::WholeStore>> {
 }
 
 /// Opens the store at `place`, or makes it.
-pub async fn open(place: Place) -> Result<Opening> {
+pub async fn open(place: Place) -> Result<Opening, StoreError> {
     Ok(match place {
         Place::Sqlite(path) => {
             let store = sqlite::Unmigrated::open(&path).await?;
-            Opening { is_new: store.found.sealed.is_empty(), store: Unmigrated::Sqlite(Box::new(store)) }
+            Opening { is_new: store.is_new(), store: Unmigrated::Sqlite(Box::new(store)) }
         }
         Place::Postgres(settings) => {
             let store = postgres::Unmigrated::open(settings).await?;
-            Opening { is_new: store.found.sealed.is_empty(), store: Unmigrated::Postgres(Box::new(store)) }
+            Opening { is_new: store.is_new(), store: Unmigrated::Postgres(Box::new(store)) }
         }
     })
 }
@@ -126,7 +122,7 @@ enum Unmigrated {
 impl Opening {
     /// The store, migrated if an earlier version wrote it. `judge` checks its sealed values before that, and later the
     /// sealed values of a database that replaces this one.
-    pub async fn judged_by(self, judge: Judge) -> Result<Arc<dyn Store>> {
+    pub async fn judged_by(self, judge: Judge) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match self.store {
             Unmigrated::Sqlite(store) => Arc::new(store.migrate(Some(judge)).await?),
             Unmigrated::Postgres(store) => Arc::new(store.migrate(Some(judge)).await?),
@@ -153,6 +149,9 @@ impl fmt::Display for Id {
 
 /// The codes of SQLite and of PostgreSQL if a write finds no room.
 const FULL: [&str; 2] = ["13", "53100"];
+
+/// The result of a call to a store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Why a call to the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -211,7 +210,7 @@ fn is_lost(error: &sqlx::Error) -> bool {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let code = code(&error);
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         let refusal = error.as_database_error().map(sqlx::error::DatabaseError::message);
         if let Some(moved) = refusal.filter(|message| message.starts_with(WAS_MOVED)) {
             return Self::Unusable(moved.to_owned());
@@ -226,14 +225,10 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// The database's code of an error.
-fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
-}
-
 /// Whether another connection holds a lock: SQLITE_BUSY or SQLITE_LOCKED, with any extended code.
 fn is_busy(error: &sqlx::Error) -> bool {
-    matches!(code(error).and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff), Some(5 | 6))
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff), Some(5 | 6))
 }
 
 /// The key under which the answer to the sign-in with this `state` is stored; `state` itself is not stored.

@@ -3,6 +3,34 @@
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
+/// A closed list of words: an enum with the word of each variant, which its method `word` returns, or the method that is
+/// named with `by`.
+macro_rules! words {
+    ($(#[$about:meta])* $vis:vis $name:ident { $($list:tt)* }) => {
+        words! { $(#[$about])* $vis $name by word { $($list)* } }
+    };
+    ($(#[$about:meta])* $vis:vis $name:ident by $method:ident {
+        $($(#[$what:meta])* $variant:ident = $word:literal,)*
+    }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        $vis enum $name { $($(#[$what])* $variant,)* }
+
+        impl $name {
+            /// All words of the list.
+            #[allow(dead_code, reason = "not every list is read as a whole")]
+            $vis const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The word.
+            $vis const fn $method(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+    };
+}
+
+pub(crate) use words;
+
 /// `text` without characters that move the cursor, colour, hide or reorder text; line breaks stay.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) || c == '\n' { c } else { char::REPLACEMENT_CHARACTER }).collect()

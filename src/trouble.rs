@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::words;
+use crate::text::words;
 
 /// A cause, and the cure if one is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ words! {
     /// The kinds of causes. Their names are used in JSON and in the store.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
-    pub enum CauseKind by name {
+    pub CauseKind by name {
         /// The token endpoint no longer accepts the grant.
         GrantRefused = "grant_refused",
         /// The token endpoint does not accept the client, or the client's configuration is wrong.

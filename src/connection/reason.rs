@@ -3,13 +3,13 @@
 use crate::account::{Bar, DeviceBar};
 use crate::metrics::Outcome;
 use crate::protocol::Refusal;
+use crate::text::words;
 use crate::token::TokenFailure;
 use crate::upstream::DialError;
-use crate::words::words;
 
 words! {
     /// Why a login did not succeed: a closed list, described in docs/operations.md.
-    pub enum Reason by word {
+    pub Reason {
         /// Unknown account or wrong password.
         WrongPassword = "wrong_password",
         /// Too many failed logins came before: the password was not checked.

@@ -1,11 +1,11 @@
 //! The words used as label values. Each list is closed: docs/operations.md explains each word, and a test
 //! compares that page with these lists.
 
-use crate::words::words;
+use crate::text::words;
 
 words! {
     /// The outcome of a login or a refresh.
-    pub enum Outcome by word {
+    pub Outcome {
         /// It succeeded.
         Ok = "ok",
         /// A login: the password was wrong, was not verified after too many wrong ones, or is limited by its
@@ -18,7 +18,7 @@ words! {
 
 words! {
     /// Why a connection ended without a login.
-    pub enum Abort by word {
+    pub Abort {
         /// The client said goodbye.
         Logout = "logout",
         /// The client closed the connection, or its network failed.
@@ -42,7 +42,7 @@ words! {
 
 words! {
     /// Why a connection was turned away.
-    pub enum Rejection by word {
+    pub Rejection {
         /// `limits.connections` are already open.
         Full = "full",
         /// Its address already has `limits.connections_per_address` without a login.
@@ -56,7 +56,7 @@ words! {
 
 words! {
     /// A provider's refusal: of a sign-in by its kind, of a message by its code.
-    pub enum Code by word {
+    pub Code {
         /// A sign-in: the access token.
         Token = "token",
         /// A sign-in: the account has too many sessions.

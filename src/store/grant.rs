@@ -3,8 +3,8 @@
 use time::{Duration, OffsetDateTime};
 
 use super::Id;
+use crate::text::words;
 use crate::trouble::Trouble;
-use crate::words::words;
 
 /// One person's (or application's) authorisation at a provider.
 #[derive(Clone, Debug)]
@@ -164,7 +164,7 @@ words! {
     /// The kind of a grant.
     #[derive(serde::Serialize)]
     #[serde(rename_all = "snake_case")]
-    pub enum GrantKind by name {
+    pub GrantKind by name {
         /// A person consented; access tokens come from a refresh token.
         Person = "person",
         /// The application's own (client credentials, service account); access tokens come from its key.
@@ -176,7 +176,7 @@ words! {
     /// Whether a grant can be used, in the words of `tokens list`.
     #[derive(serde::Serialize)]
     #[serde(rename_all = "snake_case")]
-    pub enum GrantState by name {
+    pub GrantState by name {
         /// No trouble is known.
         Ok = "ok",
         /// The provider refused it: a person has to authorise again.

@@ -86,7 +86,7 @@ pub struct Postgres {
 pub(super) struct Unmigrated {
     settings: PostgresSettings,
     pool: Pool,
-    pub(super) found: Found,
+    found: Found,
 }
 
 impl Unmigrated {
@@ -95,6 +95,11 @@ impl Unmigrated {
         let pool = connect::pool(&settings).await?;
         let found = sql::found(&pool).await.map_err(|error| connect::unusable(&settings.url, &error))?;
         Ok(Self { settings, pool, found })
+    }
+
+    /// Whether the database holds no sealed value.
+    pub(super) fn is_new(&self) -> bool {
+        self.found.sealed.is_empty()
     }
 
     /// Migrates the tables to this version, under a lock, so that of two instances that start at once one migrates and

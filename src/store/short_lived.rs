@@ -5,11 +5,11 @@ use time::OffsetDateTime;
 
 use super::Result;
 use crate::secret::sha256;
-use crate::words::words;
+use crate::text::words;
 
 words! {
     /// The kind of a value. Each is bounded in number.
-    pub enum ShortLivedKind by name {
+    pub ShortLivedKind by name {
         /// An entrance to the page, for one use.
         Entrance = "entrance",
         /// A session of the page.

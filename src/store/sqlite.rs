@@ -120,7 +120,7 @@ impl Opened {
 pub(super) struct Unmigrated {
     path: PathBuf,
     opened: Opened,
-    pub(super) found: Found,
+    found: Found,
 }
 
 impl Unmigrated {
@@ -137,6 +137,11 @@ impl Unmigrated {
         let opened = Opened::open(path).await.map_err(|error| unusable(path, &error))?;
         let found = sql::found(&opened.pool).await.map_err(|error| unusable(path, &error))?;
         Ok(Self { path: path.to_owned(), opened, found })
+    }
+
+    /// Whether it holds no sealed value.
+    pub(super) fn is_new(&self) -> bool {
+        self.found.sealed.is_empty()
     }
 
     /// Migrates the tables to this version, under the state directory's lock, so that two processes never migrate

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _, Row as _};
 use super::PostgresSettings;
 use super::pool::Pool;
 use super::slots::Slots;
-use crate::store::{Result, StoreError, code};
+use crate::store::StoreError;
 
 /// Enough for some hundred logins a second; a database shared by many instances has a limit of its own.
 pub(super) const CONNECTIONS: usize = 6;
@@ -34,7 +34,7 @@ pub(super) const SESSION: &str = "SET statement_timeout = 10000; SET idle_in_tra
 pub(super) const LISTENING: &str =
     "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 
-pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool> {
+pub(super) async fn pool(settings: &PostgresSettings) -> Result<Pool, StoreError> {
     let options = options(&settings.url, settings)?;
     let mut connection = alone(settings).await?;
     judge_server(&mut connection).await.map_err(|error| unusable(&settings.url, &error))?;
@@ -49,7 +49,7 @@ pub(super) async fn is_standby(connection: &mut PgConnection) -> Result<bool, sq
 }
 
 /// A connection outside the pool: the pool would try again until its own deadline, and then report only the deadline.
-pub(super) async fn alone(settings: &PostgresSettings) -> Result<PgConnection> {
+pub(super) async fn alone(settings: &PostgresSettings) -> Result<PgConnection, StoreError> {
     let options = options(&settings.url, settings)?;
     match tokio::time::timeout(CONNECTION_WAIT, options.connect()).await {
         Ok(Ok(connection)) => Ok(connection),
@@ -97,7 +97,7 @@ pub(super) fn listening(settings: &PostgresSettings) -> Option<PgConnectOptions>
     settings.listen_url.as_ref().and_then(|url| options(url, settings).ok())
 }
 
-fn options(url: &str, settings: &PostgresSettings) -> Result<PgConnectOptions> {
+fn options(url: &str, settings: &PostgresSettings) -> Result<PgConnectOptions, StoreError> {
     let mut options = PgConnectOptions::from_str(url)
         .map_err(|error| unusable(url, &error))?
         .application_name("imap-oauth-proxy")
@@ -120,7 +120,7 @@ fn is_here(host: &str) -> bool {
 }
 
 /// Refuses a server that this program cannot use.
-async fn judge_server(connection: &mut PgConnection) -> Result<()> {
+async fn judge_server(connection: &mut PgConnection) -> Result<(), StoreError> {
     let sql = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery()";
     let row = connection.fetch_one(sql).await?;
     let (version, encoding): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -140,7 +140,8 @@ async fn judge_server(connection: &mut PgConnection) -> Result<()> {
 
 /// The error in words, with its cure where one is known.
 fn said(error: &sqlx::Error) -> String {
-    let cure = match code(error).as_deref() {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let cure = match code.as_deref() {
         Some("28P01" | "28000") => "; look at user and password_file in [store]",
         Some("3D000") => "; make it with createdb, or name another one in store.url",
         _ => match error {

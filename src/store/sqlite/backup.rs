@@ -19,7 +19,7 @@ use super::place::{LOG, LOG_INDEX, Release, beside, remove_log, settings_of};
 use super::{BUSY_TIMEOUT, Judge, Sqlite};
 use crate::files;
 use crate::store::tables::{self, WholeStore};
-use crate::store::{Result, ShortLivedKind, StoreError, is_busy};
+use crate::store::{ShortLivedKind, StoreError, is_busy};
 
 /// Why a copy did not replace the store. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum RestoreError {
 
 impl Sqlite {
     /// Writes a copy to `file`, which must not exist.
-    pub(super) async fn write_copy(&self, file: &Path) -> Result<()> {
+    pub(super) async fn write_copy(&self, file: &Path) -> Result<(), StoreError> {
         let new = NewFile::make(file)?;
         let name = file.to_str().ok_or_else(|| {
             StoreError::Unusable(format!("{} is a name that SQLite cannot write to", file.display()))
@@ -59,7 +59,7 @@ impl Sqlite {
     }
 
     /// Writes a copy of another store to `file`, which must not exist.
-    pub(in crate::store) async fn write_whole(from: &dyn WholeStore, file: &Path) -> Result<()> {
+    pub(in crate::store) async fn write_whole(from: &dyn WholeStore, file: &Path) -> Result<(), StoreError> {
         let new = NewFile::make(file)?;
         let store = Self::open(file).await?;
         tables::copy(from, &store).await?;
@@ -74,7 +74,7 @@ impl Sqlite {
 struct NewFile(TempPath);
 
 impl NewFile {
-    fn make(file: &Path) -> Result<Self> {
+    fn make(file: &Path) -> Result<Self, StoreError> {
         files::create(file).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 StoreError::Unusable(format!("{} exists already", file.display()))
@@ -84,7 +84,7 @@ impl NewFile {
         TempPath::try_from_path(file).map(Self).map_err(|error| Self::failed(file, &error))
     }
 
-    fn keep(self) -> Result<()> {
+    fn keep(self) -> Result<(), StoreError> {
         files::sync(&self.0).map_err(|error| Self::failed(&self.0, &error))?;
         self.0.keep().map(drop).map_err(|error| Self::failed(&error.path, &error.error))
     }
