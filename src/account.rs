@@ -122,7 +122,7 @@ impl Accounts {
         }
         let Found { record: LoginRecord { account, grant, .. }, mailbox, .. } = found;
         let (password, password_name) = (used.id.clone(), Some(used.name.clone()));
-        let session = self.sessions.enter(&password, account.grant.as_ref());
+        let session = self.sessions.enter(&password, account.grant.as_ref(), None);
         self.refusals.read(&account);
         self.notes.add(LoginNote {
             account: account.id.clone(),

@@ -252,7 +252,9 @@ impl<P: Protocol> Connection<P> {
             record.names(asked.name());
         }
         let due = (came + FAILURE_DELAY).min(deadline - ANSWER_RESERVE);
-        let mut line = self.line(asked.name(), dialogue.client_called());
+        let client_called = dialogue.client_called();
+        let mut line =
+            LoginLine::new(&self.proxy.metrics, P::DOOR, asked.name(), self.peer.ip(), client_called);
         let verdict = match &asked {
             Asked::Login(login) => self.admit(login, due, deadline, &mut line).await,
             Asked::Send(device) => self.admit_device(device, deadline, &mut line).await,
@@ -267,7 +269,7 @@ impl<P: Protocol> Connection<P> {
                             self.warn_of_end(&admitted, &mut accepted).await;
                         }
                         dialogue.accept(client, accepted).await?;
-                        line.ended(None);
+                        line.ended = None;
                         let live = self.enter(&admitted, dialogue.client_called());
                         let Admitted { account, session, .. } = *admitted;
                         return Ok(Some(Box::new(HalfJoined {
@@ -285,15 +287,10 @@ impl<P: Protocol> Connection<P> {
             }
             Err(denied) => denied,
         };
-        line.ended(Some(reason));
+        line.ended = Some(reason);
         tokio::time::sleep_until(due).await;
         drop(line);
         dialogue.deny(client, &denial).await?;
         Ok(None)
-    }
-
-    /// The login line of a new attempt.
-    fn line(&self, name: &str, client: Option<&str>) -> LoginLine {
-        LoginLine::new(&self.proxy.metrics, P::DOOR, name, self.peer.ip(), client)
     }
 }

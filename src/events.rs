@@ -25,7 +25,7 @@ use crate::forecast::{self, EndCause};
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::oauth::Webhook;
-use crate::store::{Act, Actor, GrantStatus, Id, LONGEST_LOOK, Store, StoreError, Watch};
+use crate::store::{Act, Actor, GrantStatus, Id, LONGEST_LOOK, Result, Store, Watch};
 
 /// The pause between two looks for changed grants.
 const LOOK: Duration = Duration::from_secs(1);
@@ -48,21 +48,18 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// `webhook` posts to the address in `settings`.
+    /// `webhook` posts to the address in `settings`. Deliveries are counted in `metrics`.
     pub fn new(
         store: Arc<dyn Store>,
         settings: Events,
         webhook: Option<Webhook>,
         providers: BTreeMap<String, Arc<Provider>>,
         links: Links,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let warn = time::Duration::days(settings.warn_days.into());
-        Self { store, warn, delivery: Delivery::new(settings.command, webhook), providers, links }
-    }
-
-    /// Counts deliveries in `metrics`.
-    pub fn count_in(&mut self, metrics: Arc<Metrics>) {
-        self.delivery.count_in(metrics);
+        let delivery = Delivery { command: settings.command, webhook, metrics };
+        Self { store, warn, delivery, providers, links }
     }
 
     /// Runs until `replaced`, which interrupts no delivery.
@@ -86,7 +83,7 @@ impl Teller {
     }
 
     /// Looks at the grants that were written or became due since the last look, or at all of them.
-    async fn look(&self, anyway: bool) -> Result<(), StoreError> {
+    async fn look(&self, anyway: bool) -> Result<()> {
         let now = OffsetDateTime::now_utc();
         let mut round = Round::default();
         if anyway {
@@ -103,19 +100,14 @@ impl Teller {
                 break;
             }
         }
-        for (cause, members) in round.causes {
+        for (cause, members) in round {
             self.tell_of(cause, members, now).await?;
         }
         Ok(())
     }
 
     /// Adds news to `round`, and stores when to look at each grant again.
-    async fn sift(
-        &self,
-        grants: Vec<GrantStatus>,
-        round: &mut Round,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    async fn sift(&self, grants: Vec<GrantStatus>, round: &mut Round, now: OffsetDateTime) -> Result<()> {
         let mut looks = Vec::new();
         for grant in grants {
             let end = self.nearest_end(&grant, now);
@@ -130,7 +122,7 @@ impl Teller {
             };
             looks.extend(grant.next_look(at, now));
             if let Some(news) = news {
-                round.add(grant, news);
+                round.entry(OneCause::of(&grant, &news)).or_default().push(Member { grant, news });
             }
         }
         self.store.look_again(Watch::News, &looks).await
@@ -143,12 +135,7 @@ impl Teller {
         nearest.at.map(|at| (at, nearest.cause))
     }
 
-    async fn tell_of(
-        &self,
-        cause: OneCause,
-        mut members: Vec<Member>,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    async fn tell_of(&self, cause: OneCause, mut members: Vec<Member>, now: OffsetDateTime) -> Result<()> {
         let mut others = Vec::new();
         match &cause {
             OneCause::ClientRefused(provider) => {
@@ -166,8 +153,8 @@ impl Teller {
                 if clients.iter().any(news::is_told_of_client) {
                     return Ok(());
                 }
-                members =
-                    clients.into_iter().filter(news::has_healed_of_client).map(Member::healed).collect();
+                let healed = clients.into_iter().filter(news::has_healed_of_client);
+                members = healed.map(|grant| Member { grant, news: News::Healed }).collect();
             }
             OneCause::Grant(_) | OneCause::SecretEnds(_) | OneCause::Healed(_) => {}
         }
@@ -175,7 +162,7 @@ impl Teller {
     }
 
     /// The grants in force that use the client of `provider` and have an enabled account.
-    async fn of_client(&self, provider: &str) -> Result<Vec<GrantStatus>, StoreError> {
+    async fn of_client(&self, provider: &str) -> Result<Vec<GrantStatus>> {
         let (mut pages, mut found) = (Statuses::default(), Vec::new());
         while let Some(page) = pages.next(&*self.store).await? {
             found.extend(
@@ -188,12 +175,7 @@ impl Teller {
     }
 
     /// Reports `members` in one event, which also names the accounts in `others`.
-    async fn tell(
-        &self,
-        members: Vec<Member>,
-        others: Vec<String>,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
+    async fn tell(&self, members: Vec<Member>, others: Vec<String>, now: OffsetDateTime) -> Result<()> {
         let mut claimed = Vec::new();
         for member in members {
             let told = member.grant.told.as_deref();
@@ -204,9 +186,10 @@ impl Teller {
         let Some(Member { grant, news }) = claimed.first() else { return Ok(()) };
         let mut event = Event::new(grant, news, now);
         if news.is_mended_by_consent(grant) {
-            event.sign_in_at(self.links.for_people(&event.account).await);
+            event.sign_in_url = self.links.for_people(&event.account).await;
         }
-        event.name(claimed.iter().flat_map(|member| member.grant.accounts.iter().cloned()).chain(others));
+        let named = claimed.iter().flat_map(|member| member.grant.accounts.iter().cloned());
+        event.accounts = named.chain(others).collect();
         tracing::info!(
             account = event.account,
             event = event.event,
@@ -217,14 +200,14 @@ impl Teller {
             return Ok(());
         }
         let actor = Actor { surface: "serve".to_owned(), user: None, uid: None };
-        let deed = event.event.to_owned();
-        let act = Act { deed, accounts: event.accounts, about: event.reason, actor, at: now };
+        let (deed, accounts) = (event.event.to_owned(), event.accounts.into_iter().collect());
+        let act = Act { deed, accounts, about: event.reason, actor, at: now };
         self.remember(&claimed, Some(&act)).await
     }
 
     /// Records in the rows that all `members`, which have one cause, are reported, and the delivery `act` if there was
     /// one.
-    async fn remember(&self, members: &[Member], act: Option<&Act>) -> Result<(), StoreError> {
+    async fn remember(&self, members: &[Member], act: Option<&Act>) -> Result<()> {
         let Some(first) = members.first() else { return Ok(()) };
         let ids: Vec<&Id> = members.iter().map(|member| &member.grant.id).collect();
         self.store.set_told(&ids, first.news.mark(), act).await
@@ -232,21 +215,12 @@ impl Teller {
 }
 
 /// The news of one look, grouped by cause: one event for each.
-#[derive(Default)]
-struct Round {
-    causes: BTreeMap<OneCause, Vec<Member>>,
-}
+type Round = BTreeMap<OneCause, Vec<Member>>;
 
 /// A grant and its news.
 struct Member {
     grant: GrantStatus,
     news: News,
-}
-
-impl Member {
-    fn healed(grant: GrantStatus) -> Self {
-        Self { grant, news: News::Healed }
-    }
 }
 
 /// A cause that several grants may share.
@@ -264,17 +238,16 @@ enum OneCause {
     Healed(String),
 }
 
-impl Round {
-    fn add(&mut self, grant: GrantStatus, news: News) {
+impl OneCause {
+    fn of(grant: &GrantStatus, news: &News) -> Self {
         let provider = grant.provider.clone();
-        let cause = match &news {
-            News::AboutTo(_, EndCause::ClientSecret) => OneCause::SecretEnds(provider),
-            News::ClientRefused => OneCause::ClientRefused(provider),
-            News::Healed if news::was_told_of_client(&grant) => OneCause::ClientHealed(provider),
-            News::Healed => OneCause::Healed(provider),
-            News::NeedsPerson(_) | News::AboutTo(..) => OneCause::Grant(grant.id.clone()),
-        };
-        self.causes.entry(cause).or_default().push(Member { grant, news });
+        match news {
+            News::AboutTo(_, EndCause::ClientSecret) => Self::SecretEnds(provider),
+            News::ClientRefused => Self::ClientRefused(provider),
+            News::Healed if news::was_told_of_client(grant) => Self::ClientHealed(provider),
+            News::Healed => Self::Healed(provider),
+            News::NeedsPerson(_) | News::AboutTo(..) => Self::Grant(grant.id.clone()),
+        }
     }
 }
 
@@ -285,7 +258,7 @@ struct Statuses {
 }
 
 impl Statuses {
-    async fn next(&mut self, store: &dyn Store) -> Result<Option<Vec<GrantStatus>>, StoreError> {
+    async fn next(&mut self, store: &dyn Store) -> Result<Option<Vec<GrantStatus>>> {
         let page = store.statuses(Watch::News, self.after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(None) };
         if self.after.replace(last.id.clone()).is_some() {

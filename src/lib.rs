@@ -33,6 +33,7 @@ mod http;
 pub mod links;
 pub mod logging;
 pub mod metrics;
+mod mutex;
 pub mod oauth;
 pub mod protocol;
 pub mod relay;

@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 use crate::config::{Admin, AdminAddress};
 use crate::secret::marks::{Marks, is_word, random_word};
 use crate::secret::{Sealer, Secret, sha256};
-use crate::store::{Id, Linked, SignInLink, Store, StoreError, fold};
+use crate::store::{Id, Linked, Result, SignInLink, Store, StoreError, fold};
 
 /// What the marks of tokens are made for.
 const MARKED_FOR: &str = "link";
@@ -111,7 +111,7 @@ impl Links {
 
     /// The token of the account's link, which is made or renewed if needed; `None` if the account is gone, or the
     /// token cannot be sealed or opened.
-    async fn token(&self, account: &Id, now: OffsetDateTime) -> Result<Option<Secret>, StoreError> {
+    async fn token(&self, account: &Id, now: OffsetDateTime) -> Result<Option<Secret>> {
         let context = SignInLink::context(account);
         let known = self.store.link(account).await?;
         let opened = known.as_ref().and_then(|link| self.sealer.open_text(&context, &link.sealed).ok());
@@ -177,11 +177,7 @@ pub fn form(marks: &Marks, token: &str) -> Form {
 }
 
 /// The account that the link with this `token` belongs to. Every token costs one search, known or not.
-pub async fn find(
-    store: &dyn Store,
-    token: &str,
-    now: OffsetDateTime,
-) -> Result<Result<String, Dead>, StoreError> {
+pub async fn find(store: &dyn Store, token: &str, now: OffsetDateTime) -> Result<Result<String, Dead>> {
     let found = store.linked(&hash(token)).await?;
     Ok(match found {
         Some(Linked { made_at, .. }) if (now - made_at).abs() >= LIFE => Err(Dead::Unknown),
@@ -192,11 +188,7 @@ pub async fn find(
 }
 
 /// Like [`find`], for a consent that begins now, which is counted.
-pub async fn begin(
-    store: &dyn Store,
-    token: &str,
-    now: OffsetDateTime,
-) -> Result<Result<String, Dead>, StoreError> {
+pub async fn begin(store: &dyn Store, token: &str, now: OffsetDateTime) -> Result<Result<String, Dead>> {
     let account = match find(store, token, now).await? {
         Ok(account) => account,
         Err(dead) => return Ok(Err(dead)),

@@ -19,6 +19,8 @@ use tracing_subscriber::{Registry, reload};
 
 use self::shape::Shape;
 
+pub use queue::flush;
+
 /// Warnings of all crates, and this crate's info lines.
 const DEFAULT_FILTER: &str = "warn,imap_oauth_proxy=info";
 
@@ -105,11 +107,6 @@ pub fn panic_text(payload: &(dyn Any + Send)) -> String {
         "" => "no message".to_owned(),
         text => text.to_owned(),
     }
-}
-
-/// Waits, a second at most, until everything logged so far is written.
-pub fn flush() {
-    queue::flush();
 }
 
 /// Refuses what would count as the name of a target, and so switch all other lines off: a misspelt level, and a level

@@ -10,14 +10,15 @@ mod shown;
 mod snapshot;
 mod words;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use self::families::{Families, OfCode, OfDoor, OfLogin, OfReason, OfRefresh, OfResult};
+use self::families::{Families, of_code, of_door, of_login, of_reason, of_refresh, of_result};
 use self::shown::Shown;
+use crate::mutex::lock;
 use crate::protocol::Door;
 
 pub use snapshot::{AccountTraffic, Snapshot};
@@ -56,14 +57,14 @@ impl Metrics {
         let f = &self.families;
         for provider in providers.chain([NO_PROVIDER]) {
             for outcome in Outcome::ALL {
-                drop(f.refreshes.get_or_create(&OfRefresh::new(provider, *outcome)));
+                drop(f.refreshes.get_or_create(&of_refresh(provider, *outcome)));
             }
             for door in Door::ALL {
                 for outcome in Outcome::ALL {
-                    drop(f.logins.get_or_create(&OfLogin::new(door, provider, *outcome)));
+                    drop(f.logins.get_or_create(&of_login(door, provider, *outcome)));
                 }
                 for code in Code::ALL {
-                    drop(f.upstream_refusals.get_or_create(&OfCode::new(door, provider, *code)));
+                    drop(f.upstream_refusals.get_or_create(&of_code(door, provider, *code)));
                 }
             }
         }
@@ -72,69 +73,66 @@ impl Metrics {
     fn begin_doors(&self) {
         let f = &self.families;
         for door in Door::ALL {
-            drop(f.login_seconds.get_or_create(&OfDoor::new(door)));
-            drop(f.gate_rejected.get_or_create(&OfDoor::new(door)));
+            drop(f.login_seconds.get_or_create(&of_door(door)));
+            drop(f.gate_rejected.get_or_create(&of_door(door)));
             for reason in Abort::ALL {
-                drop(f.aborts.get_or_create(&OfReason::new(door, reason.word())));
+                drop(f.aborts.get_or_create(&of_reason(door, reason.word())));
             }
             for reason in Rejection::ALL {
-                drop(f.rejected.get_or_create(&OfReason::new(door, reason.word())));
+                drop(f.rejected.get_or_create(&of_reason(door, reason.word())));
             }
         }
         for result in [true, false] {
-            drop(f.deliveries.get_or_create(&OfResult::new(result)));
-            drop(f.reloads.get_or_create(&OfResult::new(result)));
+            drop(f.deliveries.get_or_create(&of_result(result)));
+            drop(f.reloads.get_or_create(&of_result(result)));
         }
     }
 
     /// Counts an answered login attempt. `took` is recorded for successful ones.
     pub fn login(&self, door: Door, provider: Option<&str>, outcome: Outcome, took: Duration) {
-        self.families
-            .logins
-            .get_or_create(&OfLogin::new(door, provider.unwrap_or(NO_PROVIDER), outcome))
-            .inc();
+        self.families.logins.get_or_create(&of_login(door, provider.unwrap_or(NO_PROVIDER), outcome)).inc();
         if outcome == Outcome::Ok {
-            self.families.login_seconds.get_or_create(&OfDoor::new(door)).observe(took.as_secs_f64());
+            self.families.login_seconds.get_or_create(&of_door(door)).observe(took.as_secs_f64());
         }
     }
 
     /// Counts a connection that ended without a login.
     pub fn aborted(&self, door: Door, reason: Abort) {
-        self.families.aborts.get_or_create(&OfReason::new(door, reason.word())).inc();
+        self.families.aborts.get_or_create(&of_reason(door, reason.word())).inc();
     }
 
     /// Counts a connection that was turned away.
     pub fn rejected(&self, door: Door, reason: Rejection) {
-        self.families.rejected.get_or_create(&OfReason::new(door, reason.word())).inc();
+        self.families.rejected.get_or_create(&of_reason(door, reason.word())).inc();
     }
 
     /// Counts a request to a provider's token endpoint.
     pub fn refreshed(&self, provider: &str, outcome: Outcome, took: Duration) {
-        self.families.refreshes.get_or_create(&OfRefresh::new(provider, outcome)).inc();
+        self.families.refreshes.get_or_create(&of_refresh(provider, outcome)).inc();
         self.families.refresh_seconds.observe(took.as_secs_f64());
     }
 
     /// Counts a sign-in or message that a provider refused.
     pub fn upstream_refused(&self, door: Door, provider: &str, code: Code) {
-        self.families.upstream_refusals.get_or_create(&OfCode::new(door, provider, code)).inc();
+        self.families.upstream_refusals.get_or_create(&of_code(door, provider, code)).inc();
     }
 
     /// Records how long a login waited for one of its account's connections, and whether it got one.
     pub fn gate(&self, door: Door, waited: Duration, entered: bool) {
         self.families.gate_seconds.observe(waited.as_secs_f64());
         if !entered {
-            self.families.gate_rejected.get_or_create(&OfDoor::new(door)).inc();
+            self.families.gate_rejected.get_or_create(&of_door(door)).inc();
         }
     }
 
     /// Counts an event that was delivered or given up.
     pub fn event_delivered(&self, delivered: bool) {
-        self.families.deliveries.get_or_create(&OfResult::new(delivered)).inc();
+        self.families.deliveries.get_or_create(&of_result(delivered)).inc();
     }
 
     /// Counts a configuration that was accepted or refused; `at` is the time in seconds since 1970.
     pub fn config_reloaded(&self, taken: bool, at: i64) {
-        self.families.reloads.get_or_create(&OfResult::new(taken)).inc();
+        self.families.reloads.get_or_create(&of_result(taken)).inc();
         self.families.last_reload_well.set(i64::from(taken));
         if taken {
             self.families.last_reload.set(at);
@@ -149,7 +147,7 @@ impl Metrics {
 
     /// All metrics in the OpenMetrics text format.
     pub fn text(&self, snapshot: &Snapshot) -> String {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = lock(&self.registry);
         self.shown.show(snapshot);
         let mut text = String::with_capacity(32 * 1024);
         // Writing into a string cannot fail.

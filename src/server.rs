@@ -12,7 +12,7 @@ mod successor;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -30,6 +30,7 @@ use self::arrival::Arrival;
 use crate::config::{LimitSettings, Listener, Security};
 use crate::connection::{ConnectionPermit, Full, Places, Proxy};
 use crate::metrics::Rejection;
+use crate::mutex::lock;
 use crate::protocol::imap::Imap;
 use crate::protocol::pop3::Pop3;
 use crate::protocol::submission::Submission;
@@ -227,30 +228,23 @@ impl Admission {
     /// A place for a connection from `address`, or the limit that it exceeds.
     fn enter(&self, address: IpAddr, limits: &LimitSettings) -> Result<ConnectionPermit, Rejection> {
         self.places.limit_to(limits.connections, limits.connections_per_address);
-        let (rejection, complaint) = match self.places.enter(address) {
-            Ok((permit, displaced)) => {
-                if let Some(displaced) = displaced {
-                    self.complain(&format!(
-                        "all places of limits.connections are taken; {displaced}, which has not logged in, gave one up"
-                    ));
-                }
-                return Ok(permit);
+        let (permit, displaced) = self.places.enter(address).map_err(|full| {
+            self.complain(&full.to_string());
+            match full {
+                Full::All(_) => Rejection::Full,
+                Full::Address(..) => Rejection::Address,
             }
-            Err(Full::All(limit)) => (
-                Rejection::Full,
-                format!("{limit} connections are open, and limits.connections allows no more"),
-            ),
-            Err(Full::Address(address, limit)) => (
-                Rejection::Address,
-                format!("{address} has {limit} connections that have not logged in; no more are taken"),
-            ),
-        };
-        self.complain(&complaint);
-        Err(rejection)
+        })?;
+        if let Some(displaced) = displaced {
+            self.complain(&format!(
+                "all places of limits.connections are taken; {displaced}, which has not logged in, gave one up"
+            ));
+        }
+        Ok(permit)
     }
 
     fn complain(&self, complaint: &str) {
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complained = lock(&self.complained);
         if complained.is_none_or(|last| last.elapsed() > COMPLAINT_INTERVAL) {
             *complained = Some(Instant::now());
             match self.withheld.swap(0, Ordering::Relaxed) {

@@ -5,7 +5,6 @@
 //! needs a lease, so that two processes on one store never use the same rotating refresh token; and a write is on
 //! the disk when its call returns. Secrets arrive sealed: the store never holds a key.
 
-mod absence;
 mod account;
 mod api_token;
 mod changes;
@@ -35,13 +34,12 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use crate::protocol::SignInAs;
-pub use absence::Absence;
 pub use account::{
     Account, AccountRow, AppPassword, Authorization, Folded, Granted, LastRefusal, LoginNote, LoginRecord,
     Mailbox, MailboxTrouble, Verifier, fold, is_of_domain, takes_consent,
 };
 pub use api_token::{API_TOKEN_HASH, ApiToken, ApiTokenStore};
-pub use changes::ChangeStore;
+pub use changes::{Absence, ChangeStore};
 pub use contact::{BEAT, Contact, DEAD_AFTER, FORGOTTEN_AFTER};
 pub use contract::{
     AccountStore, AnswerStore, GrantStore, LeaseStore, Leased, LoginStore, SettingStore, Store, Takeover,
@@ -151,6 +149,9 @@ impl fmt::Display for Id {
 
 /// The codes of SQLite and of PostgreSQL if a write finds no room.
 const FULL: [&str; 2] = ["13", "53100"];
+
+/// The result of a call to a store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// Why a call to the store failed.
 #[derive(Debug, thiserror::Error)]

@@ -3,9 +3,15 @@
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-/// A closed list of words: an enum with the word of each variant.
+/// A closed list of words: an enum with the word of each variant, which its method `word` returns, or the method that is
+/// named with `by`.
 macro_rules! words {
-    ($(#[$about:meta])* $vis:vis $name:ident { $($(#[$what:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$about:meta])* $vis:vis $name:ident { $($list:tt)* }) => {
+        words! { $(#[$about])* $vis $name by word { $($list)* } }
+    };
+    ($(#[$about:meta])* $vis:vis $name:ident by $method:ident {
+        $($(#[$what:meta])* $variant:ident = $word:literal,)*
+    }) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         $vis enum $name { $($(#[$what])* $variant,)* }
@@ -16,7 +22,7 @@ macro_rules! words {
             $vis const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The word.
-            $vis const fn word(self) -> &'static str {
+            $vis const fn $method(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
         }

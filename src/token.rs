@@ -111,15 +111,6 @@ impl Tokens {
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,
         clients: HashMap<String, Arc<oauth::Client>>,
-    ) -> Self {
-        Self::by_clock(store, sealer, clients, Clock::default())
-    }
-
-    /// Like [`Tokens::new`], with another clock than the machine's.
-    pub fn by_clock(
-        store: Arc<dyn Store>,
-        sealer: Arc<Sealer>,
-        clients: HashMap<String, Arc<oauth::Client>>,
         clock: Clock,
     ) -> Self {
         Self {

@@ -9,6 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::words;
+
 /// A cause, and the cure if one is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
@@ -30,52 +32,37 @@ pub struct Cause {
     pub text: String,
 }
 
-/// The kinds of causes. Their names are used in JSON and in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CauseKind {
-    /// The token endpoint no longer accepts the grant.
-    GrantRefused,
-    /// The token endpoint does not accept the client, or the client's configuration is wrong.
-    ClientRefused,
-    /// The token endpoint could not be reached, or could not answer.
-    ProviderUnavailable,
-    /// The mail server no longer accepts the token, or not for this mailbox.
-    MailboxRefused,
-    /// The provider granted less than was asked for.
-    ScopeMissing,
-    /// The account has no grant.
-    NoGrant,
-    /// The grant was revoked by a command.
-    Revoked,
-    /// The grant was moved to another installation.
-    Moved,
-    /// The configuration no longer has the grant's provider.
-    ProviderUnknown,
-    /// The store or the key of this installation fails.
-    Local,
-    /// Stored by a version without kinds.
-    Recorded,
+words! {
+    /// The kinds of causes. Their names are used in JSON and in the store.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub CauseKind by name {
+        /// The token endpoint no longer accepts the grant.
+        GrantRefused = "grant_refused",
+        /// The token endpoint does not accept the client, or the client's configuration is wrong.
+        ClientRefused = "client_refused",
+        /// The token endpoint could not be reached, or could not answer.
+        ProviderUnavailable = "provider_unavailable",
+        /// The mail server no longer accepts the token, or not for this mailbox.
+        MailboxRefused = "mailbox_refused",
+        /// The provider granted less than was asked for.
+        ScopeMissing = "scope_missing",
+        /// The account has no grant.
+        NoGrant = "no_grant",
+        /// The grant was revoked by a command.
+        Revoked = "revoked",
+        /// The grant was moved to another installation.
+        Moved = "moved",
+        /// The configuration no longer has the grant's provider.
+        ProviderUnknown = "provider_unknown",
+        /// The store or the key of this installation fails.
+        Local = "local",
+        /// Stored by a version without kinds.
+        Recorded = "recorded",
+    }
 }
 
 impl CauseKind {
-    /// The name in the store and in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::GrantRefused => "grant_refused",
-            Self::ClientRefused => "client_refused",
-            Self::ProviderUnavailable => "provider_unavailable",
-            Self::MailboxRefused => "mailbox_refused",
-            Self::ScopeMissing => "scope_missing",
-            Self::NoGrant => "no_grant",
-            Self::Revoked => "revoked",
-            Self::Moved => "moved",
-            Self::ProviderUnknown => "provider_unknown",
-            Self::Local => "local",
-            Self::Recorded => "recorded",
-        }
-    }
-
     /// The kind with that name.
     pub fn from_name(name: &str) -> Option<Self> {
         serde_json::from_value(name.into()).ok()

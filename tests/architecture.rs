@@ -79,7 +79,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const LONGEST_FILE: usize = 300;
 
 /// Rooms that every other room may use, and that use no other.
-const COMMON: &[&str] = &["clock", "files", "logging", "shutdown", "text", "trouble"];
+const COMMON: &[&str] = &["clock", "files", "logging", "mutex", "shutdown", "text", "trouble"];
 
 /// External crates, and the only rooms that may name them, so that replacing such a crate changes one room.
 const CONFINED: &[(&str, &[&str])] = &[

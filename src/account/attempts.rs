@@ -16,7 +16,7 @@ mod others;
 use std::collections::HashSet;
 use std::hash::RandomState;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ use super::draw::{Candidate, Draw, Draws, Ticket};
 use super::origin::{AttemptKey, Hasher};
 use super::sketch::{Buckets, Ticks, duration, ticks};
 use super::untold::{Tier, Untold};
+use crate::mutex::lock;
 
 /// Charges for a pair at once. A person mistypes a few times; a mail program with an old password tries a few
 /// times at once.
@@ -126,7 +127,7 @@ impl Attempts {
     /// right password before and has not tried too often since.
     pub(super) fn may_compare(&self, key: &AttemptKey, now: Instant) -> bool {
         let now = self.at(now);
-        let state = self.state();
+        let state = lock(&self.state);
         state.obstacle(key, &now, None).is_none()
             || state.proven.contains(&key.pair) && state.early.wait(key.pair, now.ticks) == 0
     }
@@ -134,7 +135,7 @@ impl Attempts {
     /// A drawn password was right: the pair's next attempts are compared, however many came before.
     pub(super) fn won(&self, key: &AttemptKey, now: Instant) {
         let now = self.at(now).ticks;
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.prove(key.pair);
         state.early.forgive_all(key.pair, now);
     }
@@ -148,7 +149,7 @@ impl Attempts {
         candidate: impl FnOnce() -> Option<Candidate>,
     ) -> Standing {
         let now = self.at(now);
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let Some((wait, draw)) = state.obstacle(key, &now, None) else {
             state.charge(key, &now);
             return Standing::Free;
@@ -163,7 +164,7 @@ impl Attempts {
     /// exist.
     pub(super) fn draw(&self, bucket: u64, now: Instant) -> Drawn {
         let now = self.at(now);
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let Some(Ticket { key, candidate }) = state.draws.end(bucket) else { return Drawn::Winner(None) };
         // The charge that this draw reserved belongs to it, even if other instances have reserved more after it.
         let reserved = state.untold.as_mut().is_some_and(|untold| untold.release(bucket, &key));
@@ -179,7 +180,7 @@ impl Attempts {
     /// get a new budget each minute.
     pub(super) fn succeeded(&self, key: &AttemptKey, charged: bool, now: Instant) {
         let now = self.at(now).ticks;
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.prove(key.pair);
         if charged {
             state.pairs.forgive(key.pair, now);
@@ -205,10 +206,6 @@ impl Attempts {
 
     fn at(&self, instant: Instant) -> Now {
         Now { instant, ticks: ticks(instant - self.began), began: self.began }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -308,7 +305,7 @@ mod tests {
         /// Whether an attempt takes part in no draw.
         fn is_free(&self, from: &str, name: &str) -> bool {
             let free = matches!(self.charge(from, name), Standing::Free);
-            self.attempts.state().draws = Draws::default();
+            lock(&self.attempts.state).draws = Draws::default();
             free
         }
 
@@ -495,14 +492,19 @@ mod tests {
         assert!((100..300).contains(&average), "{average} s");
     }
 
+    /// The draw that the owner's attempts begin once their bucket is empty.
+    fn begun_by_owner(bench: &Bench) -> Draw {
+        bench.free(ATTACKER, OWNER, 8);
+        match bench.attempts.charge(&bench.key(ATTACKER, OWNER), bench.now, by(OWNER)) {
+            Standing::Waits(_, Some(draw)) => draw,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn what_an_empty_bucket_allows_next_belongs_to_those_who_wait_for_it() {
         let mut bench = Bench::new();
-        bench.free(ATTACKER, OWNER, 8);
-        let key = bench.key(ATTACKER, OWNER);
-        let Standing::Waits(_, Some(draw)) = bench.attempts.charge(&key, bench.now, by(OWNER)) else {
-            panic!()
-        };
+        let (draw, key) = (begun_by_owner(&bench), bench.key(ATTACKER, OWNER));
         bench.pass(30);
         let late = bench.attempts.charge(&key, bench.now, || None);
         assert!(matches!(late, Standing::Waits(Duration::ZERO, None)), "{late:?}");
@@ -514,11 +516,7 @@ mod tests {
     #[test]
     fn a_winner_whose_neighbour_waits_takes_part_in_that_draw() {
         let mut bench = Bench::new();
-        bench.free(ATTACKER, OWNER, 8);
-        let key = bench.key(ATTACKER, OWNER);
-        let Standing::Waits(_, Some(draw)) = bench.attempts.charge(&key, bench.now, by(OWNER)) else {
-            panic!()
-        };
+        let draw = begun_by_owner(&bench);
         bench.pass(30);
         let names = (0..).map(|number: u32| number.to_string());
         let _ = names.take_while(|name| matches!(bench.charge(ATTACKER, name), Standing::Free)).count();

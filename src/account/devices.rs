@@ -13,11 +13,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use time::{Duration, OffsetDateTime};
 
 use super::{Accounts, Admitted, Found, find};
+use crate::mutex::lock;
 use crate::store::{
     Account, DEVICE_HOUR, DeviceMessages, Grant, GrantKind, Id, LoginNote, LoginRecord, Mailbox, StoreError,
 };
@@ -76,13 +77,9 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Id, String), u32>> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts a session that begins at `now`; the time to wait if it is more than `most` within the hour.
     fn begin_session(&self, key: (Id, String), most: u32, now: OffsetDateTime) -> Result<(), Duration> {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = lock(&self.sessions);
         let (since, count) = sessions.entry(key).or_insert((now, 0));
         // A clock that was set back begins another hour.
         if *since > now || now - *since >= DEVICE_HOUR {
@@ -111,7 +108,8 @@ impl Accounts {
         }
         let LoginRecord { account, grant, .. } = record;
         let now = OffsetDateTime::now_utc();
-        let sent = self.messages_of(&account.id, login.network, now).await?;
+        self.write_messages_now().await?;
+        let sent = self.store.device_messages(&account.id, login.network, now).await?;
         if let Some(DeviceMessages { since, count }) = sent
             && count >= login.messages_per_hour
         {
@@ -122,7 +120,7 @@ impl Accounts {
         if let Err(wait) = self.counted.begin_session(key_of_device, most, now) {
             return refused(DeviceBar::TooOften(wait));
         }
-        let session = self.sessions.enter_device(&account.id, account.grant.as_ref(), &key);
+        let session = self.sessions.enter(&account.id, account.grant.as_ref(), Some(&key));
         self.refusals.read(&account);
         // No password has this id, so that only the account's last login is written.
         let (id, from) = (account.id.clone(), login.from.to_string());
@@ -131,20 +129,9 @@ impl Accounts {
         Ok(DeviceVerdict::Admitted(Box::new(admitted)))
     }
 
-    /// Stores all counted messages, and returns the stored count.
-    async fn messages_of(
-        &self,
-        account: &Id,
-        network: &str,
-        now: OffsetDateTime,
-    ) -> Result<Option<DeviceMessages>, StoreError> {
-        self.write_messages_now().await?;
-        self.store.device_messages(account, network, now).await
-    }
-
     /// Counts one message of a device; [`Accounts::write_messages`] writes the count to the store.
     pub fn count_message(&self, account: &Account, network: &str) {
-        *self.counted.lock().entry((account.id.clone(), network.to_owned())).or_default() += 1;
+        *lock(&self.counted.messages).entry((account.id.clone(), network.to_owned())).or_default() += 1;
     }
 
     /// Stores the counts. Counts that cannot be stored stay in this process.
@@ -156,10 +143,11 @@ impl Accounts {
 
     async fn write_messages_now(&self) -> Result<(), StoreError> {
         let _writing = self.counted.writing.lock().await;
-        let counted: Vec<_> = self.counted.lock().iter().map(|(key, count)| (key.clone(), *count)).collect();
+        let counted: Vec<_> =
+            lock(&self.counted.messages).iter().map(|(key, count)| (key.clone(), *count)).collect();
         for ((account, network), count) in counted {
             self.store.count_messages(&account, &network, count, OffsetDateTime::now_utc()).await?;
-            let mut messages = self.counted.lock();
+            let mut messages = lock(&self.counted.messages);
             let key = (account, network);
             match messages.get_mut(&key) {
                 Some(more) if *more > count => *more -= count,

@@ -9,11 +9,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::mutex::lock;
 use crate::protocol::Door;
 use crate::store::{Account, Folded, fold};
 
@@ -88,20 +89,20 @@ impl Gates {
         let Some(limit) = limit else { return Some(UpstreamPermit(None)) };
         let limit = usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS);
         let key = (fold(&account.name), door);
-        let permits = self.lock().gate(&key, limit);
+        let permits = lock(&self.0.counted).gate(&key, limit);
         let permit = match patience {
             Some(patience) => tokio::time::timeout(patience, permits.acquire_owned()).await.ok()?,
             None => permits.acquire_owned().await,
         };
         let permit = Some(permit.ok()?);
-        self.0.note(&mut self.lock(), &key);
+        self.0.note(&mut lock(&self.0.counted), &key);
         Some(UpstreamPermit(Some(Held { permit, key, shared: self.0.clone() })))
     }
 
     /// Sets the number of sessions that `process` holds of the account with the login name `account`.
     pub fn held_elsewhere(&self, process: &str, account: &str, door: Door, sessions: usize) {
         let key = (fold(account), door);
-        let mut counted = self.lock();
+        let mut counted = lock(&self.0.counted);
         let held = counted.elsewhere.entry(process.to_owned()).or_default();
         match sessions {
             0 => drop(held.remove(&key)),
@@ -112,7 +113,7 @@ impl Gates {
 
     /// `process` has ended, and holds nothing.
     pub fn ended_elsewhere(&self, process: &str) {
-        let mut counted = self.lock();
+        let mut counted = lock(&self.0.counted);
         let held = counted.elsewhere.remove(process).unwrap_or_default();
         held.keys().for_each(|key| counted.withhold(key));
     }
@@ -121,7 +122,7 @@ impl Gates {
     pub fn replace_elsewhere(&self, process: &str, held: Vec<HeldHere>) {
         let held: HashMap<Key, usize> =
             held.into_iter().map(|held| ((fold(&held.account), held.door), held.sessions)).collect();
-        let mut counted = self.lock();
+        let mut counted = lock(&self.0.counted);
         let before = counted.elsewhere.insert(process.to_owned(), held.clone()).unwrap_or_default();
         before.keys().chain(held.keys()).for_each(|key| counted.withhold(key));
     }
@@ -129,7 +130,7 @@ impl Gates {
     /// Whether there are other instances, which have to know what this one holds. When instances appear after a
     /// `false`, all counts are untold.
     pub fn share(&self, is_shared: bool) {
-        let mut counted = self.lock();
+        let mut counted = lock(&self.0.counted);
         match (is_shared, counted.untold.is_some()) {
             (true, false) => {
                 let keys = counted.gates.keys().cloned().collect();
@@ -148,7 +149,7 @@ impl Gates {
 
     /// Takes the untold counts; true if these are all counts of this process, which replace what the others know of it.
     pub fn take_untold(&self) -> (Vec<HeldHere>, bool) {
-        let mut counted = self.lock();
+        let mut counted = lock(&self.0.counted);
         let Counted { gates, untold: Some(untold), .. } = &mut *counted else { return (Vec::new(), false) };
         let held = |key: Key| {
             let sessions = gates.get(&key).map_or(0, Gate::held);
@@ -163,17 +164,9 @@ impl Gates {
         self.share(false);
         self.share(true);
     }
-
-    fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.0.lock()
-    }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The number of connections at `key` has changed.
     fn note(&self, counted: &mut Counted, key: &Key) {
         if let Some(untold) = &mut counted.untold {
@@ -192,7 +185,7 @@ impl Gate {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut counted = self.shared.lock();
+        let mut counted = lock(&self.shared.counted);
         if counted.is_owed(&self.key) {
             // The permit must not become free first: a waiting login would get it.
             if let (Some(permit), Some(gate)) = (self.permit.take(), counted.gates.get_mut(&self.key)) {

@@ -16,8 +16,6 @@ use crate::store::{AppPassword, Id, Store, StoreError, Verifier};
 
 /// The store's setting that holds the sealed hash key.
 const HASH_KEY_SETTING: &str = "password_hash_key";
-/// The setting with the sealed key that hashes what a failed login is charged to, the same on all instances.
-const ATTEMPTS_KEY_SETTING: &str = "failed_logins_hash_key";
 /// 24 characters of this 32-character alphabet carry 120 bits. No two of them look alike.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Used in place of a row's id; no row has this id.
@@ -179,13 +177,12 @@ fn chosen(known: &[AppPassword]) -> impl Iterator<Item = (&AppPassword, &str)> {
     })
 }
 
-/// The key that hashes what failed logins are charged to, the same on every instance.
-pub(super) async fn attempts_key(store: &dyn Store, sealer: &Sealer) -> Result<hmac::Key, PasswordError> {
-    hash_key(store, sealer, ATTEMPTS_KEY_SETTING).await
-}
-
 /// The key in a setting, which is made if there is none.
-async fn hash_key(store: &dyn Store, sealer: &Sealer, setting: &str) -> Result<hmac::Key, PasswordError> {
+pub(super) async fn hash_key(
+    store: &dyn Store,
+    sealer: &Sealer,
+    setting: &str,
+) -> Result<hmac::Key, PasswordError> {
     let fresh = zeroize::Zeroizing::new(random_bytes::<32>());
     let sealed = sealer.seal(setting, &*fresh)?;
     let kept = store.setting(setting, &sealed).await?;

@@ -1,13 +1,14 @@
 //! Writes to account rows: troubles that providers reported, the user name that they accepted, and last
 //! logins.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use super::Accounts;
+use crate::mutex::lock;
 use crate::protocol::Door;
 use crate::store::{Account, LoginNote, MailboxTrouble, SignInAs, StoreError};
 use crate::trouble::Trouble;
@@ -27,7 +28,7 @@ pub(super) struct Notes {
 
 impl Notes {
     pub(super) fn add(&self, note: LoginNote) {
-        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logins = lock(&self.logins);
         logins.retain(|other| other.password != note.password);
         logins.push(note);
         drop(logins);
@@ -36,17 +37,13 @@ impl Notes {
 
     /// Notes that were not written, to be tried again; a later one of the same password stays.
     fn put_back(&self, notes: Vec<LoginNote>) {
-        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logins = lock(&self.logins);
         let old =
             notes.into_iter().filter(|note| !logins.iter().any(|later| later.password == note.password));
         let old: Vec<_> = old.collect();
         logins.splice(0..0, old);
         drop(logins);
         self.added.notify_one();
-    }
-
-    fn take(&self) -> Vec<LoginNote> {
-        std::mem::take(&mut *self.logins.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -121,7 +118,7 @@ impl Accounts {
     /// Writes to the store the logins and the messages of devices that are not there yet.
     pub async fn flush(&self) {
         self.write_messages().await;
-        let notes = self.notes.take();
+        let notes = std::mem::take(&mut *lock(&self.notes.logins));
         if notes.is_empty() {
             return;
         }

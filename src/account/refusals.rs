@@ -6,11 +6,12 @@
 //! same refusal is written again after a minute.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use time::Duration;
 
 use super::Accounts;
+use crate::mutex::lock;
 use crate::store::{Account, Id, LastRefusal};
 
 /// A repeated refusal updates the recorded time at most this often.
@@ -28,13 +29,13 @@ impl Refusals {
     /// Takes over the refusal that a login has read from the account's row.
     pub(super) fn read(&self, account: &Account) {
         if let Some(refusal) = &account.refusal {
-            self.known().insert(account.id.clone(), refusal.clone());
+            lock(&self.known).insert(account.id.clone(), refusal.clone());
         }
     }
 
     /// Whether `refusal` changes the record.
     fn note(&self, account: &Id, refusal: LastRefusal) -> bool {
-        let mut known = self.known();
+        let mut known = lock(&self.known);
         let is_news = known.get(account).is_none_or(|before| {
             let same = LastRefusal { at: before.at, ..refusal.clone() } == *before;
             !same || (refusal.at - before.at).abs() >= REPEATED
@@ -44,14 +45,6 @@ impl Refusals {
         }
         is_news
     }
-
-    fn forget(&self, account: &Id) -> bool {
-        self.known().remove(account).is_some()
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<Id, LastRefusal>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Accounts {
@@ -60,14 +53,14 @@ impl Accounts {
     pub fn refusal_changes(&self, account: &Account, refusal: Option<LastRefusal>) -> bool {
         match refusal {
             Some(refusal) => self.refusals.note(&account.id, refusal),
-            None => self.refusals.forget(&account.id),
+            None => lock(&self.refusals.known).remove(&account.id).is_some(),
         }
     }
 
     /// Writes the account's current refusal to the store.
     pub async fn write_refusal(&self, account: &Account) {
         let _writing = self.refusals.writing.lock().await;
-        let known = self.refusals.known().get(&account.id).cloned();
+        let known = lock(&self.refusals.known).get(&account.id).cloned();
         if let Err(error) = self.store.set_refusal(&account.id, known.as_ref()).await {
             tracing::warn!(account = account.name, "the provider's refusal was not stored: {error}");
         }

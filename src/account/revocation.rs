@@ -122,7 +122,7 @@ mod tests {
         };
         store.authorize(&authorization, &[]).await.unwrap();
 
-        let session = accounts.sessions.enter(&password.id, None);
+        let session = accounts.sessions.enter(&password.id, None, None);
         let mut seen = None;
         for day in [last, last] {
             accounts.look_for_revoked(&mut seen, day, &sealer).await.unwrap();

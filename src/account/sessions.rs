@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
+use crate::mutex::lock;
 use crate::store::{Folded, Id};
 
 /// All sessions, including those that are still signing in.
@@ -39,17 +40,9 @@ pub struct SessionGuard {
 }
 
 impl Sessions {
-    pub(super) fn enter(&self, password: &Id, grant: Option<&Id>) -> SessionGuard {
-        self.enter_as(password, grant, None)
-    }
-
-    /// A session of a device that sends as the account called `name`. The session is listed under the account's id,
-    /// which no password has.
-    pub(super) fn enter_device(&self, account: &Id, grant: Option<&Id>, name: &Folded) -> SessionGuard {
-        self.enter_as(account, grant, Some(name))
-    }
-
-    fn enter_as(&self, password: &Id, grant: Option<&Id>, device: Option<&Folded>) -> SessionGuard {
+    /// A session that the app password `password` has opened. The session of a `device`, which sends as the account with
+    /// that login name, is listed under the account's id, which no password has.
+    pub(super) fn enter(&self, password: &Id, grant: Option<&Id>, device: Option<&Folded>) -> SessionGuard {
         let mut by_password = lock(&self.by_password);
         let opened = by_password.entry(password.clone()).or_insert_with(|| Opened {
             grant: None,
@@ -137,10 +130,6 @@ impl fmt::Debug for SessionGuard {
     }
 }
 
-fn lock(by_password: &Mutex<HashMap<Id, Opened>>) -> MutexGuard<'_, HashMap<Id, Opened>> {
-    by_password.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,9 +138,9 @@ mod tests {
     async fn sessions_end_with_what_let_them_in() {
         let sessions = Sessions::default();
         let (kept, gone, grant) = (Id("kept".into()), Id("gone".into()), Id("grant".into()));
-        let stays = sessions.enter(&kept, Some(&grant));
-        let ends = sessions.enter(&gone, Some(&grant));
-        let leaves = sessions.enter(&kept, None);
+        let stays = sessions.enter(&kept, Some(&grant), None);
+        let ends = sessions.enter(&gone, Some(&grant), None);
+        let leaves = sessions.enter(&kept, None, None);
         assert!(sessions.has_new() && !sessions.has_new());
         drop(leaves);
         assert_eq!(sessions.end_others(&sessions.opened(), &HashSet::from([kept])), 1);
@@ -166,10 +155,10 @@ mod tests {
     async fn a_session_that_begins_during_a_look_is_not_ended_by_it() {
         let sessions = Sessions::default();
         let (earlier, later) = (Id("earlier".into()), Id("later".into()));
-        let ends = sessions.enter(&earlier, None);
+        let ends = sessions.enter(&earlier, None, None);
         assert!(sessions.has_new());
         let looked_at = sessions.opened();
-        let stays = sessions.enter_device(&later, None, &crate::store::fold("scan@example.com"));
+        let stays = sessions.enter(&later, None, Some(&crate::store::fold("scan@example.com")));
         assert_eq!(sessions.end_others(&looked_at, &HashSet::new()), 1);
         ends.revoked().await;
         let still = tokio::time::timeout(std::time::Duration::from_millis(20), stays.revoked()).await;

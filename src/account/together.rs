@@ -4,15 +4,21 @@ use tokio::time::Instant;
 
 use super::attempts::Attempts;
 use super::origin::Hasher;
-use super::password::attempts_key;
+use super::password::hash_key;
 use super::{Accounts, PasswordError};
 use crate::secret::Sealer;
 use crate::store::{Owed, Store};
 
+/// The setting with the sealed key that hashes what a failed login is charged to, the same on all instances.
+const ATTEMPTS_KEY_SETTING: &str = "failed_logins_hash_key";
+
 /// The charges of failed logins; with a shared store, the other instances get them too.
 pub(super) async fn attempts(store: &dyn Store, sealer: &Sealer) -> Result<Attempts, PasswordError> {
     Ok(match store.is_shared() {
-        true => Attempts::shared(Hasher::Shared(attempts_key(store, sealer).await?.into(), machine())),
+        true => {
+            let key = hash_key(store, sealer, ATTEMPTS_KEY_SETTING).await?;
+            Attempts::shared(Hasher::Shared(key.into(), machine()))
+        }
         false => Attempts::default(),
     })
 }

@@ -7,7 +7,7 @@
 //! that nothing was done. What was answered is kept in the memory of this process for some minutes.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -22,6 +22,7 @@ use super::page;
 use super::site::Site;
 use super::visit::{self, FORM_TOKEN, Fields};
 use super::visitors::Visitor;
+use crate::mutex::lock;
 use crate::secret::Secret;
 use crate::store::ShortLived;
 
@@ -70,7 +71,7 @@ impl Acts {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<(String, Arc<OnceCell<Done>>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, error, warn};
 
@@ -10,7 +11,7 @@ use super::denied::Denied;
 use super::login_line::LoginLine;
 use super::reason::Reason;
 use super::{ANSWER_RESERVE, Connection, Proxy, denial};
-use crate::account::{self, Account, Admitted, DeviceBar, DeviceLogin, DeviceVerdict, Verdict};
+use crate::account::{self, Account, Admitted, DeviceBar, DeviceLogin, DeviceVerdict, StoreError, Verdict};
 use crate::config::Device;
 use crate::protocol::{Denial, Login, Protocol};
 
@@ -51,39 +52,28 @@ impl<P: Protocol> Connection<P> {
         let accounts = &self.proxy.accounts;
         let asked = account::Asked { from: self.peer.ip(), exposed: self.is_exposed, due };
         let verdict = accounts.verify(&login.name, &login.password, P::DOOR, asked);
-        // If the store is slow, the client must still get an answer.
-        let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
-            warn!("the store did not answer in time");
-            return Err(Denied::new(Reason::Store, denial::busy()));
-        };
-        match verdict {
-            Ok(Verdict::Admitted(admitted)) => {
+        match answered(timeout_at(deadline - ANSWER_RESERVE, verdict).await)? {
+            Verdict::Admitted(admitted) => {
                 line.password = admitted.password_name.clone();
                 line.provider = admitted.grant.as_ref().map(|grant| grant.provider.clone());
                 Ok(admitted)
             }
-            Ok(Verdict::Barred(barred)) => {
+            Verdict::Barred(barred) => {
                 let denial = denial::barred(&barred, P::DOOR);
                 warn!(account = barred.account, "{}", denial.text);
                 line.password = Some(barred.password);
                 Err(Denied::new(Reason::from(&barred.by), denial))
             }
-            Ok(Verdict::Refused { elsewhere: None }) => {
+            Verdict::Refused { elsewhere: None } => {
                 line.fingerprint = Some(accounts.fingerprint(&login.password));
                 Err(Denied::new(Reason::WrongPassword, Denial::wrong_password()))
             }
-            Ok(Verdict::Refused { elsewhere: Some(password) }) => {
+            Verdict::Refused { elsewhere: Some(password) } => {
                 line.password = Some(password);
                 Err(Denied::new(Reason::WrongNetwork, Denial::wrong_password()))
             }
-            Ok(Verdict::Throttled(wait)) => {
-                Err(Denied::new(Reason::TooManyFailures, denial::throttled(wait)))
-            }
-            Ok(Verdict::Busy) => Err(Denied::new(Reason::Busy, denial::busy())),
-            Err(error) => {
-                error!("the store failed: {error}");
-                Err(Denied::new(Reason::Store, denial::store_failed(&error)))
-            }
+            Verdict::Throttled(wait) => Err(Denied::new(Reason::TooManyFailures, denial::throttled(wait))),
+            Verdict::Busy => Err(Denied::new(Reason::Busy, denial::busy())),
         }
     }
 
@@ -103,26 +93,34 @@ impl<P: Protocol> Connection<P> {
             messages_per_hour: *messages_per_hour,
         };
         let verdict = self.proxy.accounts.admit_device(&login);
-        let Ok(verdict) = timeout_at(deadline - ANSWER_RESERVE, verdict).await else {
-            warn!("the store did not answer in time");
-            return Err(Denied::new(Reason::Store, denial::busy()));
-        };
-        match verdict {
-            Ok(DeviceVerdict::Admitted(admitted)) => {
+        match answered(timeout_at(deadline - ANSWER_RESERVE, verdict).await)? {
+            DeviceVerdict::Admitted(admitted) => {
                 line.provider = admitted.grant.as_ref().map(|grant| grant.provider.clone());
                 Ok(admitted)
             }
-            Ok(DeviceVerdict::Refused(bar)) => {
+            DeviceVerdict::Refused(bar) => {
                 let denial = denial::device(bar, account, *messages_per_hour);
                 warn!(account, "{}", denial.text);
                 Err(Denied::new(Reason::from(bar), denial))
             }
-            Err(error) => {
-                error!("the store failed: {error}");
-                Err(Denied::new(Reason::Store, denial::store_failed(&error)))
-            }
         }
     }
+}
+
+/// What the store has answered. If it is slow, the client must still get an answer.
+fn answered<T>(verdict: Result<Result<T, StoreError>, Elapsed>) -> Result<T, Denied> {
+    let denial = match verdict {
+        Ok(Ok(verdict)) => return Ok(verdict),
+        Ok(Err(error)) => {
+            error!("the store failed: {error}");
+            denial::store_failed(&error)
+        }
+        Err(_) => {
+            warn!("the store did not answer in time");
+            denial::busy()
+        }
+    };
+    Err(Denied::new(Reason::Store, denial))
 }
 
 /// Why the account is closed to a device, and the cure, for the log.

@@ -83,40 +83,36 @@ pub(super) fn device(bar: DeviceBar, account: &str, messages_per_hour: u32) -> D
                 "The account {account} is an application's and has no app password, which closes it; run {create}"
             )
         }
-        DeviceBar::TooMany(wait) => {
+        DeviceBar::TooMany(wait) | DeviceBar::TooOften(wait) => {
             let minutes = wait.whole_minutes().max(0) + 1;
-            let text = format!(
-                "This device has sent {messages_per_hour} messages within an hour, as many as messages_per_hour allows; \
-                 try again in {minutes} min"
-            );
-            return Denial::new(Code::Limit, text);
-        }
-        DeviceBar::TooOften(wait) => {
-            let minutes = wait.whole_minutes().max(0) + 1;
-            let text = format!(
-                "This device has begun far more sessions within an hour than the {messages_per_hour} messages that it may send; \
-                 try again in {minutes} min"
-            );
-            return Denial::new(Code::Limit, text);
+            let cause = match bar {
+                DeviceBar::TooMany(_) => format!(
+                    "sent {messages_per_hour} messages within an hour, as many as messages_per_hour allows"
+                ),
+                _ => format!(
+                    "begun far more sessions within an hour than the {messages_per_hour} messages that it may send"
+                ),
+            };
+            return Denial::new(Code::Limit, format!("This device has {cause}; try again in {minutes} min"));
         }
     };
     Denial::new(Code::ContactAdmin, text)
 }
 
 pub(super) fn store_failed(error: &StoreError) -> Denial {
-    if let StoreError::Away(_) = error {
-        let text =
-            "The mail proxy does not reach its database; nothing is lost, wait and try again in a moment";
-        return Denial::new(Code::Unavailable, text);
-    }
-    if let StoreError::Full = error {
-        let text = "The disk of the mail proxy's store is full; nothing is lost, wait and try again once there is room";
-        return Denial::new(Code::Unavailable, text);
-    }
-    Denial::new(
-        Code::ServerBug,
-        "The mail proxy cannot read its store; its log says why, and a login has to wait",
-    )
+    let text = match error {
+        StoreError::Away(_) => {
+            "The mail proxy does not reach its database; nothing is lost, wait and try again in a moment"
+        }
+        StoreError::Full => {
+            "The disk of the mail proxy's store is full; nothing is lost, wait and try again once there is room"
+        }
+        _ => {
+            let text = "The mail proxy cannot read its store; its log says why, and a login has to wait";
+            return Denial::new(Code::ServerBug, text);
+        }
+    };
+    Denial::new(Code::Unavailable, text)
 }
 
 pub(super) fn busy() -> Denial {

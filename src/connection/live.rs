@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use time::OffsetDateTime;
 use tokio::sync::{Notify, watch};
 
 use super::trace::Traces;
 use crate::account::fold;
+use crate::mutex::lock;
 use crate::protocol::{Door, Vocabulary};
 use crate::relay::Traffic;
 
@@ -68,19 +69,7 @@ pub struct LiveSession {
     pub(super) traffic: Arc<Traffic>,
     /// The words of the session that a trace may show.
     pub(super) words: &'static Vocabulary,
-    close: Notify,
-}
-
-/// The properties of a session at its login.
-pub(super) struct Newcomer<'a> {
-    pub(super) id: String,
-    pub(super) account: &'a str,
-    pub(super) door: Door,
-    pub(super) provider: String,
-    pub(super) from: IpAddr,
-    pub(super) password: Option<String>,
-    pub(super) client: Option<String>,
-    pub(super) words: &'static Vocabulary,
+    pub(super) close: Notify,
 }
 
 /// Keeps a session in the registry until the guard is dropped.
@@ -91,26 +80,14 @@ pub(super) struct LiveGuard {
 }
 
 impl Live {
-    pub(super) fn enter(self: &Arc<Self>, newcomer: Newcomer<'_>) -> LiveGuard {
-        let Newcomer { id, account, door, provider, from, password, client, words } = newcomer;
-        let session = Arc::new(LiveSession {
-            id,
-            account: account.to_owned(),
-            door,
-            provider,
-            from: from.to_canonical(),
-            since: OffsetDateTime::now_utc(),
-            password,
-            client,
-            traffic: Arc::default(),
-            words,
-            close: Notify::new(),
-        });
-        let mut registry = self.lock();
+    /// Adds a session that has logged in.
+    pub(super) fn enter(self: &Arc<Self>, session: LiveSession) -> LiveGuard {
+        let session = Arc::new(LiveSession { from: session.from.to_canonical(), ..session });
+        let mut registry = lock(&self.registry);
         registry.entered += 1;
         let number = registry.entered;
         registry.sessions.insert(number, session.clone());
-        *registry.counts.entry((door, session.provider.clone())).or_default() += 1;
+        *registry.counts.entry((session.door, session.provider.clone())).or_default() += 1;
         drop(registry);
         self.changed.send_replace(());
         LiveGuard { live: self.clone(), number, session }
@@ -118,7 +95,7 @@ impl Live {
 
     /// All sessions, the oldest first.
     pub fn list(&self) -> Vec<Arc<LiveSession>> {
-        self.lock().sessions.values().cloned().collect()
+        lock(&self.registry).sessions.values().cloned().collect()
     }
 
     /// Ends the session with that id, or all sessions of the account with that name, as a revocation does: between
@@ -132,7 +109,7 @@ impl Live {
 
     /// The bytes moved by all sessions since the start, by door. Never less than at the last call.
     pub fn moved(&self) -> BTreeMap<Door, Moved> {
-        let registry = self.lock();
+        let registry = lock(&self.registry);
         let mut moved = registry.ended.clone();
         for session in registry.sessions.values() {
             moved.entry(session.door).or_default().add(session);
@@ -142,13 +119,13 @@ impl Live {
 
     /// The number of sessions, by door and provider.
     pub fn counts(&self) -> BTreeMap<(Door, String), u64> {
-        self.lock().counts.clone()
+        lock(&self.registry).counts.clone()
     }
 
     /// The number of sessions of each account, by its folded name and the door.
     pub fn by_account(&self) -> BTreeMap<(String, Door), usize> {
         let mut counts = BTreeMap::new();
-        for session in self.lock().sessions.values() {
+        for session in lock(&self.registry).sessions.values() {
             *counts.entry((fold(&session.account).as_str().to_owned(), session.door)).or_default() += 1;
         }
         counts
@@ -157,10 +134,6 @@ impl Live {
     /// Waits for the next session that begins or ends.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,7 +163,7 @@ impl Moved {
 
 impl Drop for LiveGuard {
     fn drop(&mut self) {
-        let mut registry = self.live.lock();
+        let mut registry = lock(&self.live.registry);
         registry.sessions.remove(&self.number);
         let of = (self.session.door, self.session.provider.clone());
         if let Some(count) = registry.counts.get_mut(&of) {
@@ -209,15 +182,18 @@ mod tests {
     use crate::metrics::{Metrics, Snapshot};
 
     fn enter(live: &Arc<Live>, id: &str, name: &str) -> LiveGuard {
-        live.enter(Newcomer {
+        live.enter(LiveSession {
             id: id.to_owned(),
-            account: name,
+            account: name.to_owned(),
             door: Door::Imap,
             provider: "acme".to_owned(),
             from: "::ffff:192.0.2.7".parse().unwrap(),
+            since: OffsetDateTime::now_utc(),
             password: Some("phone".to_owned()),
             client: None,
+            traffic: Arc::default(),
             words: &Vocabulary::NONE,
+            close: Notify::new(),
         })
     }
 

@@ -43,7 +43,7 @@ pub(super) struct LoginLine {
     /// The fingerprint of a wrong password.
     pub(super) fingerprint: Option<String>,
     /// Why there is no session; `None` on success.
-    ended: Option<Reason>,
+    pub(super) ended: Option<Reason>,
 }
 
 impl LoginLine {
@@ -67,11 +67,6 @@ impl LoginLine {
             fingerprint: None,
             ended: Some(Reason::Interrupted),
         }
-    }
-
-    /// Notes the client's answer: it has a session, or the reason why not.
-    pub(super) fn ended(&mut self, why: Option<Reason>) {
-        self.ended = why;
     }
 
     fn write(&self, took: Duration) {

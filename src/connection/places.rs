@@ -8,13 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::account::{client, network};
+use crate::mutex::lock;
 
 /// After this time, a mail program has presented its password.
 const TIME_TO_LOG_IN: Duration = Duration::from_secs(10);
@@ -41,11 +42,13 @@ pub struct ConnectionPermit {
 }
 
 /// Why a connection gets no place.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// All places are taken.
+    #[error("{0} connections are open, and limits.connections allows no more")]
     All(usize),
     /// The address has too many connections that have not logged in.
+    #[error("{0} has {1} connections that have not logged in; no more are taken")]
     Address(IpAddr, usize),
 }
 
@@ -236,10 +239,6 @@ impl Groups {
         let (_, group) = self.sizes.last().filter(|(size, _)| *size >= least)?;
         self.members.get(group)?.first().copied()
     }
-}
-
-fn lock(crowd: &Mutex<Crowd>) -> MutexGuard<'_, Crowd> {
-    crowd.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -3,105 +3,57 @@
 use crate::account::{Bar, DeviceBar};
 use crate::metrics::Outcome;
 use crate::protocol::Refusal;
+use crate::text::words;
 use crate::token::TokenFailure;
 use crate::upstream::DialError;
 
-/// Why a login did not succeed: a closed list, described in docs/operations.md.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// Unknown account or wrong password.
-    WrongPassword,
-    /// Too many failed logins came before: the password was not checked.
-    TooManyFailures,
-    /// The password is right, and limited to networks that the client is not in; the client is told that it is wrong.
-    WrongNetwork,
-    /// The app password does not open this door, or came in cleartext although it opens other doors too.
-    WrongDoor,
-    /// The app password's last day is over.
-    PasswordEnded,
-    /// The account is disabled.
-    Disabled,
-    /// The device has sent the most messages that it may send in an hour.
-    DeviceLimit,
-    /// A person has to authorise the account.
-    NeedsAuthorization,
-    /// An administrator has to change the configuration.
-    Misconfigured,
-    /// The provider's token endpoint cannot be reached or does not answer as it should.
-    NoToken,
-    /// The provider's mail server cannot be reached.
-    Unreachable,
-    /// The provider's mail server has a failure that passes.
-    ProviderUnavailable,
-    /// The provider's mail server or its token endpoint did not answer in time.
-    ProviderSilent,
-    /// The account has reached a limit of the provider.
-    ProviderLimit,
-    /// The provider does not open the mailbox.
-    ProviderRefused,
-    /// The account has as many sessions as its provider allows.
-    AccountLimit,
-    /// A new connection had taken the place of this one.
-    Displaced,
-    /// Too many passwords wait to be verified.
-    Busy,
-    /// The store or the key of this machine failed.
-    Store,
-    /// The connection ended before the answer: the client left or does not read, or the proxy stopped.
-    Interrupted,
+words! {
+    /// Why a login did not succeed: a closed list, described in docs/operations.md.
+    pub Reason {
+        /// Unknown account or wrong password.
+        WrongPassword = "wrong_password",
+        /// Too many failed logins came before: the password was not checked.
+        TooManyFailures = "too_many_failures",
+        /// The password is right, and limited to networks that the client is not in; the client is told that it is wrong.
+        WrongNetwork = "wrong_network",
+        /// The app password does not open this door, or came in cleartext although it opens other doors too.
+        WrongDoor = "wrong_door",
+        /// The app password's last day is over.
+        PasswordEnded = "password_ended",
+        /// The account is disabled.
+        Disabled = "disabled",
+        /// The device has sent the most messages that it may send in an hour.
+        DeviceLimit = "device_limit",
+        /// A person has to authorise the account.
+        NeedsAuthorization = "needs_authorization",
+        /// An administrator has to change the configuration.
+        Misconfigured = "misconfigured",
+        /// The provider's token endpoint cannot be reached or does not answer as it should.
+        NoToken = "no_token",
+        /// The provider's mail server cannot be reached.
+        Unreachable = "unreachable",
+        /// The provider's mail server has a failure that passes.
+        ProviderUnavailable = "provider_unavailable",
+        /// The provider's mail server or its token endpoint did not answer in time.
+        ProviderSilent = "provider_silent",
+        /// The account has reached a limit of the provider.
+        ProviderLimit = "provider_limit",
+        /// The provider does not open the mailbox.
+        ProviderRefused = "provider_refused",
+        /// The account has as many sessions as its provider allows.
+        AccountLimit = "account_limit",
+        /// A new connection had taken the place of this one.
+        Displaced = "displaced",
+        /// Too many passwords wait to be verified.
+        Busy = "busy",
+        /// The store or the key of this machine failed.
+        Store = "store",
+        /// The connection ended before the answer: the client left or does not read, or the proxy stopped.
+        Interrupted = "interrupted",
+    }
 }
 
 impl Reason {
-    /// All reasons.
-    pub const ALL: &[Self] = &[
-        Self::WrongPassword,
-        Self::TooManyFailures,
-        Self::WrongNetwork,
-        Self::WrongDoor,
-        Self::PasswordEnded,
-        Self::Disabled,
-        Self::DeviceLimit,
-        Self::NeedsAuthorization,
-        Self::Misconfigured,
-        Self::NoToken,
-        Self::Unreachable,
-        Self::ProviderUnavailable,
-        Self::ProviderSilent,
-        Self::ProviderLimit,
-        Self::ProviderRefused,
-        Self::AccountLimit,
-        Self::Displaced,
-        Self::Busy,
-        Self::Store,
-        Self::Interrupted,
-    ];
-
-    /// The word in the line.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::WrongPassword => "wrong_password",
-            Self::TooManyFailures => "too_many_failures",
-            Self::WrongNetwork => "wrong_network",
-            Self::WrongDoor => "wrong_door",
-            Self::PasswordEnded => "password_ended",
-            Self::Disabled => "disabled",
-            Self::DeviceLimit => "device_limit",
-            Self::NeedsAuthorization => "needs_authorization",
-            Self::Misconfigured => "misconfigured",
-            Self::NoToken => "no_token",
-            Self::Unreachable => "unreachable",
-            Self::ProviderUnavailable => "provider_unavailable",
-            Self::ProviderSilent => "provider_silent",
-            Self::ProviderLimit => "provider_limit",
-            Self::ProviderRefused => "provider_refused",
-            Self::AccountLimit => "account_limit",
-            Self::Displaced => "displaced",
-            Self::Busy => "busy",
-            Self::Store => "store",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
     /// The outcome is `refused` only if the password is wrong, or its owner has limited it.
     pub const fn outcome(self) -> Outcome {
         match self {

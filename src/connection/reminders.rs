@@ -1,10 +1,12 @@
 //! Warnings that are logged once a day, and not at each login.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::mutex::lock;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -26,7 +28,7 @@ impl Reminders {
     }
 
     fn is_due_at(&self, what: &str, now: Instant) -> bool {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = lock(&self.0);
         let is_recent = |last: &Instant| now.duration_since(*last) < DAY;
         if said.at.get(what).is_some_and(is_recent) {
             return false;

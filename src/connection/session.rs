@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 use tracing::{Instrument as _, info, warn};
 
-use super::live::{LiveGuard, LiveSession, Newcomer};
+use super::live::{LiveGuard, LiveSession};
 use super::{Connection, Proxy, denial};
 use crate::account::{Account, Admitted, LastRefusal, SessionGuard, UpstreamPermit};
 use crate::config::Device;
@@ -51,15 +52,18 @@ impl<P: Protocol> Connection<P> {
     /// Adds the session to the registry.
     pub(super) fn enter(&self, admitted: &Admitted, client: Option<&str>) -> LiveGuard {
         let Admitted { account, grant, password_name, .. } = admitted;
-        self.proxy.live.enter(Newcomer {
+        self.proxy.live.enter(LiveSession {
             id: self.id.clone(),
-            account: &account.name,
+            account: account.name.clone(),
             door: P::DOOR,
             provider: grant.as_ref().map(|grant| grant.provider.clone()).unwrap_or_default(),
             from: self.peer.ip(),
+            since: OffsetDateTime::now_utc(),
             password: password_name.clone(),
             client: client.map(str::to_owned),
+            traffic: Arc::default(),
             words: P::WORDS,
+            close: Notify::new(),
         })
     }
 }

@@ -6,13 +6,14 @@
 //! Without a trace a connection reads one counter, and a session one flag.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use super::live::{Live, LiveSession};
 use crate::account::{Folded, fold};
+use crate::mutex::lock;
 use crate::protocol::{Door, Scribe, Speaker, Vocabulary};
 use crate::wire::Tape;
 
@@ -65,7 +66,7 @@ impl Trace {
         let names = names.iter().map(|name| fold(name)).collect();
         let listener = Arc::new(Listener { names, lines: sender, lost: AtomicU64::new(0) });
         {
-            let mut list = live.traces.lock();
+            let mut list = lock(&live.traces.list);
             if list.len() >= MOST {
                 return None;
             }
@@ -94,7 +95,7 @@ impl Drop for Trace {
     fn drop(&mut self) {
         let traces = &self.live.traces;
         {
-            let mut list = traces.lock();
+            let mut list = lock(&traces.list);
             list.retain(|other| !Arc::ptr_eq(other, &self.listener));
             traces.count.store(list.len(), Ordering::Relaxed);
         }
@@ -112,19 +113,15 @@ impl Traces {
     }
 
     fn trace(&self, name: &Folded) -> bool {
-        !self.is_idle() && self.lock().iter().any(|listener| listener.names.contains(name))
+        !self.is_idle() && lock(&self.list).iter().any(|listener| listener.names.contains(name))
     }
 
     fn tell(&self, name: &Folded, line: &TraceLine) {
-        for listener in self.lock().iter().filter(|listener| listener.names.contains(name)) {
+        for listener in lock(&self.list).iter().filter(|listener| listener.names.contains(name)) {
             if listener.lines.try_send(line.clone()).is_err() {
                 listener.lost.fetch_add(1, Ordering::Relaxed);
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Listener>>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -213,7 +210,7 @@ impl Record {
         let scribe = Mutex::new(Scribe::new(self.words));
         Tape(Arc::new(move |sent, bytes| {
             let (speaker, way) = who(sent);
-            let mut scribe = scribe.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut scribe = lock(&scribe);
             scribe.hear(speaker, bytes, &mut |text| {
                 let mut kept = lock(&kept);
                 let (session, door) = (kept.id.clone(), kept.door);
@@ -226,8 +223,4 @@ impl Record {
             });
         }))
     }
-}
-
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }

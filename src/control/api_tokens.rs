@@ -6,7 +6,7 @@
 //! so many.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use time::OffsetDateTime;
 
@@ -15,6 +15,7 @@ use super::error::{ApiTokenError, Error};
 use super::installation::Installation;
 use super::misses::{Judged, Lookups};
 use super::passwords::check_name;
+use crate::mutex::lock;
 use crate::secret::marks::Marks;
 use crate::secret::{Secret, same_bytes, sha256};
 use crate::store::{API_TOKEN_HASH, ApiToken, ShortLived, Store, StoreError};
@@ -106,8 +107,7 @@ impl Recogniser {
             Judged::TooMany => return Ok(Recognised::TooMany),
         }
         let tokens = store.api_tokens().await?;
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
-            tokens.iter().map(|token| token.hash).collect();
+        *lock(&self.known) = tokens.iter().map(|token| token.hash).collect();
         let mut found = None;
         for token in tokens {
             if same_bytes(&token.hash, &hash) {
@@ -123,7 +123,7 @@ impl Recogniser {
     }
 
     fn is_known(&self, hash: &[u8; API_TOKEN_HASH]) -> bool {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+        lock(&self.known).contains(hash)
     }
 }
 

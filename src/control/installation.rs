@@ -8,6 +8,7 @@ use super::actors;
 use super::error::{Error, KeysError};
 use super::providers::Legs;
 use crate::account::{self, Found, Passwords};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::links::{Base, Links};
 use crate::secret::{KeySource, Sealer, Secret};
@@ -121,7 +122,7 @@ impl Installation {
             return tokens.clone();
         }
         let clients = legs.iter().map(|(name, legs)| (name.clone(), legs.client.clone())).collect();
-        Arc::new(Tokens::new(self.store.clone(), self.sealer.clone(), clients))
+        Arc::new(Tokens::new(self.store.clone(), self.sealer.clone(), clients, Clock::default()))
     }
 
     /// The sign-in link of the account called `name`, which the installation's actor sees and sends to its person;

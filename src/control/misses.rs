@@ -8,10 +8,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::mutex::lock;
 
 /// How many misses get their own answer at once; after that, one in each interval does.
 const BURST: u64 = 20;
@@ -103,7 +105,7 @@ impl Lookups {
     }
 
     fn keys(&self) -> MutexGuard<'_, VecDeque<String>> {
-        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.gone)
     }
 }
 

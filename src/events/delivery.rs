@@ -23,29 +23,18 @@ const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration:
 const PASSED_ON: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 
 pub(super) struct Delivery {
-    command: Vec<String>,
-    webhook: Option<Webhook>,
-    metrics: Option<Arc<Metrics>>,
+    pub(super) command: Vec<String>,
+    pub(super) webhook: Option<Webhook>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Delivery {
-    pub(super) fn new(command: Vec<String>, webhook: Option<Webhook>) -> Self {
-        Self { command, webhook, metrics: None }
-    }
-
-    /// Counts deliveries from now on.
-    pub(super) fn count_in(&mut self, metrics: Arc<Metrics>) {
-        self.metrics = Some(metrics);
-    }
-
     /// Returns whether at least one delivery succeeded. Failures are logged.
     pub(super) async fn deliver(&self, event: &Event) -> bool {
         let Ok(json) = serde_json::to_string(event) else { return false };
         let (ran, posted) = tokio::join!(self.run(&json), self.post(&json));
         let delivered = ran || posted;
-        if let Some(metrics) = &self.metrics {
-            metrics.event_delivered(delivered);
-        }
+        self.metrics.event_delivered(delivered);
         delivered
     }
 

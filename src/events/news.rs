@@ -110,8 +110,8 @@ pub(super) struct Event {
     pub(super) event: &'static str,
     /// The owner's own account if there is one. With several grants, the first grant's.
     pub(super) account: String,
-    /// All affected accounts.
-    pub(super) accounts: Vec<String>,
+    /// All affected accounts, each once.
+    pub(super) accounts: BTreeSet<String>,
     owner: String,
     provider: String,
     state: GrantState,
@@ -119,7 +119,7 @@ pub(super) struct Event {
     cure: Option<String>,
     /// Where the account's person consents again, if a consent mends the account.
     #[serde(serialize_with = "exposed", skip_serializing_if = "Option::is_none")]
-    sign_in_url: Option<Secret>,
+    pub(super) sign_in_url: Option<Secret>,
     at: Option<String>,
 }
 
@@ -129,17 +129,6 @@ fn exposed<S: Serializer>(link: &Option<Secret>, to: S) -> Result<S::Ok, S::Erro
 }
 
 impl Event {
-    /// Adds the affected accounts, each once.
-    pub(super) fn name(&mut self, accounts: impl Iterator<Item = String>) {
-        let names: BTreeSet<String> = accounts.collect();
-        self.accounts = names.into_iter().collect();
-    }
-
-    /// Adds the sign-in link of [`Event::account`].
-    pub(super) fn sign_in_at(&mut self, link: Option<Secret>) {
-        self.sign_in_url = link;
-    }
-
     pub(super) fn new(grant: &GrantStatus, news: &News, now: OffsetDateTime) -> Self {
         let own = grant.accounts.iter().find(|name| fold(name) == fold(&grant.owner));
         let account = own.or(grant.accounts.first()).unwrap_or(&grant.owner).clone();
@@ -172,7 +161,7 @@ impl Event {
         Self {
             event,
             account,
-            accounts: grant.accounts.clone(),
+            accounts: grant.accounts.iter().cloned().collect(),
             owner: grant.owner.clone(),
             provider: grant.provider.clone(),
             state: grant.state,

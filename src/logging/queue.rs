@@ -88,7 +88,8 @@ fn one_line(line: &[u8], colours: bool) -> Vec<u8> {
     clean.into_bytes()
 }
 
-pub(super) fn flush() {
+/// Waits, a second at most, until everything logged so far is written.
+pub fn flush() {
     let Some(queue) = QUEUE.get() else { return };
     let (done, written) = sync_channel(1);
     if queue.try_send(Item::Flush(done)).is_ok() {

@@ -4,8 +4,10 @@
 //! runs within the read.
 
 use std::fmt;
+
+use crate::mutex::lock;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Called with each piece: whether it goes to the provider, and its bytes.
 pub type Ear = Box<dyn FnMut(bool, &[u8]) + Send>;
@@ -20,14 +22,14 @@ pub struct Tap {
 impl Tap {
     /// Opens the tap with the listener from `make`, unless it is open.
     pub fn open(&self, make: impl FnOnce() -> Ear) {
-        self.ear().get_or_insert_with(make);
+        lock(&self.ear).get_or_insert_with(make);
         self.is_open.store(true, Ordering::Relaxed);
     }
 
     /// Removes the listener.
     pub fn close(&self) {
         self.is_open.store(false, Ordering::Relaxed);
-        *self.ear() = None;
+        *lock(&self.ear) = None;
     }
 
     #[inline]
@@ -39,13 +41,9 @@ impl Tap {
 
     #[cold]
     fn hear_it(&self, is_up: bool, piece: &[u8]) {
-        if let Some(ear) = &mut *self.ear() {
+        if let Some(ear) = &mut *lock(&self.ear) {
             ear(is_up, piece);
         }
-    }
-
-    fn ear(&self) -> MutexGuard<'_, Option<Ear>> {
-        self.ear.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

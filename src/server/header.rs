@@ -5,7 +5,6 @@
 //! The crate `proxy-header` parses the complete header. A broken header ends the connection: with the balancer's
 //! own address instead, every client of the balancer would get the rights of that address.
 
-mod checksum;
 mod fields;
 
 use std::io;
@@ -165,7 +164,9 @@ fn parse(bytes: &[u8]) -> Result<Header, HeaderError> {
         Some(address) if !fields::are_whole(fields(bytes, &address.source)) => {
             Err(HeaderError::Broken("one of its fields is longer than the header"))
         }
-        Some(address) if !checksum::fits(bytes, bytes.len() - fields(bytes, &address.source).len()) => {
+        Some(address)
+            if !fields::checksum_fits(bytes, bytes.len() - fields(bytes, &address.source).len()) =>
+        {
             Err(HeaderError::Broken("its checksum is wrong"))
         }
         Some(address) => Ok(Header::From(address.source)),

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixListener as StdUnixListener, UnixStream};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use listenfd::ListenFd;
 use socket2::SockRef;
@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tracing::warn;
 
 use super::socket;
+use crate::mutex::lock;
 
 /// Connections that the kernel queues while the accept loop is busy.
 const BACKLOG: i32 = 4096;
@@ -169,8 +170,4 @@ fn bind_path(path: &Path) -> io::Result<StdUnixListener> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE_OF_A_PATH))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

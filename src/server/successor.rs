@@ -41,18 +41,18 @@ impl Successor {
             loop {
                 let length = told.recv(&mut word).await?;
                 if word.get(..length) == Some(READY) {
-                    return Ok(());
+                    return Ok::<_, io::Error>(());
                 }
             }
         };
         tokio::select! {
             biased;
             ready = tokio::time::timeout(PATIENCE, ready) => match ready {
-                Ok(ready) => ready.map_err(UpgradeError::Sockets)?,
+                Ok(ready) => ready?,
                 Err(_) => return Err(UpgradeError::Slow { program }),
             },
             ended = starting.ended() => {
-                return Err(UpgradeError::Ended { program, status: ended.map_err(UpgradeError::Sockets)? });
+                return Err(UpgradeError::Ended { program, status: ended? });
             }
         }
         starting.stands()
@@ -76,7 +76,7 @@ impl Starting {
     }
 
     fn stands(mut self) -> Result<Successor, UpgradeError> {
-        let gone = || UpgradeError::Sockets(io::ErrorKind::NotFound.into());
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
         let child = self.0.take().ok_or_else(gone)?;
         let pid = child.id().ok_or_else(gone)?;
         Ok(Successor { pid, child })
@@ -95,9 +95,9 @@ impl Drop for Starting {
 fn command(sockets: &Sockets) -> Result<(String, Command, UnixDatagram), UpgradeError> {
     let mut words = std::env::args_os();
     let path: OsString = words.next().ok_or(UpgradeError::NoName)?;
-    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().map_err(UpgradeError::Sockets)?;
-    ours.set_nonblocking(true).map_err(UpgradeError::Sockets)?;
-    let mut passed = sockets.copies().map_err(UpgradeError::Sockets)?;
+    let (ours, theirs) = std::os::unix::net::UnixDatagram::pair()?;
+    ours.set_nonblocking(true)?;
+    let mut passed = sockets.copies()?;
     passed.push(OwnedFd::from(theirs));
     let count = passed.len();
     let mut command = std::process::Command::new(&path);
@@ -109,8 +109,8 @@ fn command(sockets: &Sockets) -> Result<(String, Command, UnixDatagram), Upgrade
         .env_remove("LISTEN_FDNAMES")
         .env_remove("LISTEN_FDS_FIRST_FD");
     let mapped = (FIRST..).zip(passed).map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd });
-    command.fd_mappings(mapped.collect()).map_err(|error| UpgradeError::Sockets(io::Error::other(error)))?;
-    let told = UnixDatagram::from_std(ours).map_err(UpgradeError::Sockets)?;
+    command.fd_mappings(mapped.collect()).map_err(io::Error::other)?;
+    let told = UnixDatagram::from_std(ours)?;
     Ok((path.to_string_lossy().into_owned(), Command::from(command), told))
 }
 
@@ -145,5 +145,5 @@ pub enum UpgradeError {
     },
     /// The operating system refused the sockets.
     #[error("the sockets cannot be passed on: {0}")]
-    Sockets(#[source] io::Error),
+    Sockets(#[from] io::Error),
 }

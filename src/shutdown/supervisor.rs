@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle};
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shutdown;
 use crate::logging;
+use crate::mutex::lock;
 
 /// The pauses before a task is restarted.
 #[derive(Clone, Copy)]
@@ -58,7 +59,7 @@ impl Supervisor {
         F: Future<Output = ()> + Send + 'static,
     {
         let restarts = Arc::new(AtomicU64::new(0));
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = lock(&self.tasks);
         tasks.push((name.to_owned(), restarts.clone()));
         drop(tasks);
         tokio::spawn(supervise(name.to_owned(), task, self.stopping.clone(), self.pace, restarts))
@@ -66,7 +67,7 @@ impl Supervisor {
 
     /// How often each task was restarted.
     pub fn restarts(&self) -> Vec<(String, u64)> {
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let tasks = lock(&self.tasks);
         tasks.iter().map(|(name, restarts)| (name.clone(), restarts.load(Ordering::Relaxed))).collect()
     }
 }

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::{Act, StoreError};
+use super::{Act, Result};
 
 /// The length of a token's hash.
 pub const API_TOKEN_HASH: usize = 32;
@@ -28,14 +28,14 @@ pub struct ApiToken {
 #[async_trait]
 pub trait ApiTokenStore: Send + Sync {
     /// All tokens, by name.
-    async fn api_tokens(&self) -> Result<Vec<ApiToken>, StoreError>;
+    async fn api_tokens(&self) -> Result<Vec<ApiToken>>;
 
     /// Adds a token; false if there is one of that name.
-    async fn add_api_token(&self, token: &ApiToken, act: &Act) -> Result<bool, StoreError>;
+    async fn add_api_token(&self, token: &ApiToken, act: &Act) -> Result<bool>;
 
     /// Removes a token; false if there is none of that name.
-    async fn remove_api_token(&self, name: &str, act: &Act) -> Result<bool, StoreError>;
+    async fn remove_api_token(&self, name: &str, act: &Act) -> Result<bool>;
 
     /// Stores that the token of that name was used.
-    async fn note_api_token(&self, name: &str, at: OffsetDateTime) -> Result<(), StoreError>;
+    async fn note_api_token(&self, name: &str, at: OffsetDateTime) -> Result<()>;
 }

@@ -6,14 +6,25 @@ use std::path::Path;
 use async_trait::async_trait;
 use time::Date;
 
-use super::{Absence, Id, StoreError};
+use super::{Id, Result};
+
+/// A database that has gone from its place. Meanwhile every call fails, and a process that has waited too long ends.
+#[derive(Clone, Debug)]
+pub struct Absence {
+    /// When the absence was first noticed.
+    pub since: std::time::Instant,
+    /// The cause.
+    pub cause: String,
+    /// The cure.
+    pub cure: &'static str,
+}
 
 /// Changes that other processes made to the store and its database.
 #[async_trait]
 pub trait ChangeStore: Send + Sync {
     /// A number that changes whenever any process has written what sessions depend on: names, passwords, accounts,
     /// grants in force, settings. Cheap.
-    async fn changes(&self) -> Result<i64, StoreError>;
+    async fn changes(&self) -> Result<i64>;
 
     /// Waits until the database says that another process has written, or that such a notice may be lost; for ever
     /// where the database sends no notices. Only a hint: [`ChangeStore::changes`] decides.
@@ -33,17 +44,17 @@ pub trait ChangeStore: Send + Sync {
 
     /// The app passwords among `of` that are still valid: the account is not disabled and has a grant in force, and the
     /// password did not end before `today` (UTC).
-    async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError>;
+    async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>>;
 
     /// Checks whether the database is still the one that was opened. If another one has taken its place, and is a store
     /// of ours, opens that. Until then, and while there is no database, every other call fails.
-    async fn reopen(&self) -> Result<(), StoreError> {
+    async fn reopen(&self) -> Result<()> {
         Ok(())
     }
 
     /// Writes a copy of the store at one moment to `file`, which must not exist; other processes continue
     /// meanwhile.
-    async fn copy_to(&self, file: &Path) -> Result<(), StoreError>;
+    async fn copy_to(&self, file: &Path) -> Result<()>;
 
     /// Changes when another database has replaced the open one: rows that were read before are then invalid.
     fn epoch(&self) -> u64 {

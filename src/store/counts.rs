@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::{GrantKind, GrantState, StoreError};
+use super::{GrantKind, GrantState, Result};
 
 /// Grants in force of one provider, kind and state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,5 +26,5 @@ pub struct GrantCount {
 #[async_trait]
 pub trait CountStore: Send + Sync {
     /// The grants in force, by provider, kind and state. One pass over the rows, and no token is read.
-    async fn grant_counts(&self) -> Result<Vec<GrantCount>, StoreError>;
+    async fn grant_counts(&self) -> Result<Vec<GrantCount>>;
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use time::{Duration, OffsetDateTime};
 
-use super::{Id, StoreError};
+use super::{Id, Result};
 
 /// The period for counting messages; it begins with the first message after the last period.
 pub const DEVICE_HOUR: Duration = Duration::HOUR;
@@ -27,7 +27,7 @@ pub trait DeviceStore: Send + Sync {
         network: &str,
         count: u32,
         now: OffsetDateTime,
-    ) -> Result<(), StoreError>;
+    ) -> Result<()>;
 
     /// The messages of the hour around `now`; `None` if there are none.
     async fn device_messages(
@@ -35,5 +35,5 @@ pub trait DeviceStore: Send + Sync {
         account: &Id,
         network: &str,
         now: OffsetDateTime,
-    ) -> Result<Option<DeviceMessages>, StoreError>;
+    ) -> Result<Option<DeviceMessages>>;
 }

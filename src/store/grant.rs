@@ -3,6 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::Id;
+use crate::text::words;
 use crate::trouble::Trouble;
 
 /// One person's (or application's) authorisation at a provider.
@@ -159,71 +160,45 @@ pub enum Right {
     },
 }
 
-/// The kind of a grant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GrantKind {
-    /// A person consented; access tokens come from a refresh token.
-    Person,
-    /// The application's own (client credentials, service account); access tokens come from its key.
-    App,
-}
-
-impl GrantKind {
-    /// The word used in the database and in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Person => "person",
-            Self::App => "app",
-        }
+words! {
+    /// The kind of a grant.
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub GrantKind by name {
+        /// A person consented; access tokens come from a refresh token.
+        Person = "person",
+        /// The application's own (client credentials, service account); access tokens come from its key.
+        App = "app",
     }
 }
 
-/// Whether a grant can be used, in the words of `tokens list`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GrantState {
-    /// No trouble is known.
-    Ok,
-    /// The provider refused it: a person has to authorise again.
-    NeedsAuthorization,
-    /// The registration or the configuration is wrong: an administrator has to act.
-    Misconfigured,
-    /// The last refresh failed for a temporary reason.
-    Retrying,
-    /// The provider requires the consent of an administrator of the person's organisation. A grant that waits for
-    /// its first consent is in this state too; it is not in force.
-    WaitingForAdministrator,
+words! {
+    /// Whether a grant can be used, in the words of `tokens list`.
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "snake_case")]
+    pub GrantState by name {
+        /// No trouble is known.
+        Ok = "ok",
+        /// The provider refused it: a person has to authorise again.
+        NeedsAuthorization = "needs_authorization",
+        /// The registration or the configuration is wrong: an administrator has to act.
+        Misconfigured = "misconfigured",
+        /// The last refresh failed for a temporary reason.
+        Retrying = "retrying",
+        /// The provider requires the consent of an administrator of the person's organisation. A grant that waits for
+        /// its first consent is in this state too; it is not in force.
+        WaitingForAdministrator = "waiting_for_administrator",
+    }
 }
 
 impl GrantState {
-    /// All states.
-    pub const ALL: [Self; 5] = [
-        Self::Ok,
-        Self::NeedsAuthorization,
-        Self::Misconfigured,
-        Self::Retrying,
-        Self::WaitingForAdministrator,
-    ];
-
-    /// The word used in the database and in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::NeedsAuthorization => "needs_authorization",
-            Self::Misconfigured => "misconfigured",
-            Self::Retrying => "retrying",
-            Self::WaitingForAdministrator => "waiting_for_administrator",
-        }
-    }
-
     /// Whether the state lasts until a person acts.
     pub fn needs_person(self) -> bool {
         matches!(self, Self::NeedsAuthorization | Self::Misconfigured | Self::WaitingForAdministrator)
     }
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
+        Self::ALL.iter().copied().find(|state| state.name() == name)
     }
 }
 

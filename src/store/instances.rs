@@ -9,7 +9,7 @@
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::Result;
 
 /// A living instance of `serve`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,22 +89,22 @@ pub trait InstanceStore: Send + Sync {
     }
 
     /// From now on this process is an instance, shown to people as `place`.
-    async fn join(&self, _place: &str) -> Result<(), StoreError> {
+    async fn join(&self, _place: &str) -> Result<()> {
         Ok(())
     }
 
     /// From now on this process is no instance, and its connections count no more.
-    async fn part(&self) -> Result<(), StoreError> {
+    async fn part(&self) -> Result<()> {
         Ok(())
     }
 
     /// The other living instances.
-    async fn others(&self) -> Result<Vec<Instance>, StoreError> {
+    async fn others(&self) -> Result<Vec<Instance>> {
         Ok(Vec::new())
     }
 
     /// The changes since `mark`; everything, for mark 0. Cheap if nothing has changed.
-    async fn look_around(&self, _mark: i64) -> Result<Look, StoreError> {
+    async fn look_around(&self, _mark: i64) -> Result<Look> {
         Ok(Look::default())
     }
 
@@ -116,42 +116,42 @@ pub trait InstanceStore: Send + Sync {
 
     /// Tells how many connections of each mailbox this process holds. The field `holder` is not read. With `whole`,
     /// these counts replace all earlier ones of this process.
-    async fn tell_gates(&self, _held: &[GateCount], _whole: bool) -> Result<(), StoreError> {
+    async fn tell_gates(&self, _held: &[GateCount], _whole: bool) -> Result<()> {
         Ok(())
     }
 
     /// Adds charges to the buckets of failed logins, or takes them back. No bucket may be listed twice.
-    async fn tell_owed(&self, _owed: &[Owed]) -> Result<(), StoreError> {
+    async fn tell_owed(&self, _owed: &[Owed]) -> Result<()> {
         Ok(())
     }
 
     /// Removes buckets that are full again, and questions that are over.
-    async fn sweep(&self) -> Result<(), StoreError> {
+    async fn sweep(&self) -> Result<()> {
         Ok(())
     }
 
     /// Puts a question to all instances; it is over after `seconds`.
-    async fn ask(&self, _question: &Question, _seconds: u32) -> Result<(), StoreError> {
+    async fn ask(&self, _question: &Question, _seconds: u32) -> Result<()> {
         Ok(())
     }
 
     /// Answers a question, unless it is over.
-    async fn answer(&self, _question: &str, _sealed: &[u8]) -> Result<(), StoreError> {
+    async fn answer(&self, _question: &str, _sealed: &[u8]) -> Result<()> {
         Ok(())
     }
 
     /// The answers to a question so far.
-    async fn answers(&self, _question: &str) -> Result<Vec<InstanceAnswer>, StoreError> {
+    async fn answers(&self, _question: &str) -> Result<Vec<InstanceAnswer>> {
         Ok(Vec::new())
     }
 
     /// Number of the answers so far, without reading them.
-    async fn count_answers(&self, _question: &str) -> Result<usize, StoreError> {
+    async fn count_answers(&self, _question: &str) -> Result<usize> {
         Ok(0)
     }
 
     /// Removes a question with its answers.
-    async fn withdraw(&self, _question: &str) -> Result<(), StoreError> {
+    async fn withdraw(&self, _question: &str) -> Result<()> {
         Ok(())
     }
 }

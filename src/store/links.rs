@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::{Id, StoreError};
+use super::{Id, Result};
 
 /// The link of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Linked {
 #[async_trait]
 pub trait LinkStore: Send + Sync {
     /// The newest link of an account.
-    async fn link(&self, account: &Id) -> Result<Option<SignInLink>, StoreError>;
+    async fn link(&self, account: &Id) -> Result<Option<SignInLink>>;
 
     /// Replaces the account's link if its hash is still `seen`; the replaced link becomes the previous one. Returns the
     /// link that the account has afterwards, which another process may have made; `None` if there is no such account.
@@ -52,27 +52,22 @@ pub trait LinkStore: Send + Sync {
         account: &Id,
         seen: Option<&[u8]>,
         new: &SignInLink,
-    ) -> Result<Option<SignInLink>, StoreError>;
+    ) -> Result<Option<SignInLink>>;
 
     /// The account whose link, or previous link, has this hash.
-    async fn linked(&self, hash: &[u8]) -> Result<Option<Linked>, StoreError>;
+    async fn linked(&self, hash: &[u8]) -> Result<Option<Linked>>;
 
     /// Counts a consent that begins with the link of this hash, if the link was made after `since` and fewer than
     /// `most` consents were begun with it; false otherwise.
-    async fn begin_by_link(&self, hash: &[u8], most: u32, since: OffsetDateTime) -> Result<bool, StoreError>;
+    async fn begin_by_link(&self, hash: &[u8], most: u32, since: OffsetDateTime) -> Result<bool>;
 
     /// All sealed tokens of links, with their accounts.
-    async fn sealed_links(&self) -> Result<Vec<(Id, Vec<u8>)>, StoreError>;
+    async fn sealed_links(&self) -> Result<Vec<(Id, Vec<u8>)>>;
 
     /// Replaces a link's sealed token if it is still `old`; false if it is not.
-    async fn reseal_link(&self, account: &Id, old: &[u8], new: &[u8]) -> Result<bool, StoreError>;
+    async fn reseal_link(&self, account: &Id, old: &[u8], new: &[u8]) -> Result<bool>;
 
     /// Whether no alert that the account's grant will end went to a mail program since `since`; the call counts as an
     /// alert at `now`.
-    async fn claim_alert(
-        &self,
-        account: &Id,
-        now: OffsetDateTime,
-        since: OffsetDateTime,
-    ) -> Result<bool, StoreError>;
+    async fn claim_alert(&self, account: &Id, now: OffsetDateTime, since: OffsetDateTime) -> Result<bool>;
 }

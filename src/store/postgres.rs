@@ -6,56 +6,22 @@
 //! remembered for a while, because the database may be away for a minute; a login that fails then is told that the
 //! database is down, never that there is no such account.
 
-#[path = "sql/accounts.rs"]
-mod accounts;
-#[path = "sql/answers.rs"]
-mod answers;
-#[path = "sql/api_tokens.rs"]
-mod api_tokens;
 mod changes;
 mod connect;
-#[path = "sql/counts.rs"]
-mod counts;
-#[path = "sql/devices.rs"]
-mod devices;
 mod dialect;
-#[path = "sql/grants.rs"]
-mod grants;
 mod holder;
-#[path = "sql/in_force.rs"]
-mod in_force;
 mod instances;
 mod keys;
 mod leases;
-#[path = "sql/limits.rs"]
-mod limits;
-#[path = "sql/links.rs"]
-mod links;
-#[path = "sql/logins.rs"]
-mod logins;
 mod look;
-#[path = "sql/names.rs"]
-mod names;
 mod news;
-mod owed;
-#[path = "sql/passwords.rs"]
-mod passwords;
 mod pool;
 mod pulse;
-mod questions;
-#[path = "sql/rows.rs"]
-mod rows;
 mod sealing;
 mod server;
-#[path = "sql/settings.rs"]
-mod settings;
-#[path = "sql/short_lived.rs"]
-mod short_lived;
 mod slots;
-#[path = "sql/trail.rs"]
-mod trail;
-#[path = "sql/whole.rs"]
-mod whole;
+#[path = "sql/all.rs"]
+mod sql;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,8 +34,8 @@ use self::holder::Holder;
 use self::news::News;
 use self::pool::{Pool, Writing};
 use self::pulse::Pulse;
-use super::migrating::{self, Statements};
-use super::{Id, Judge, SealedSetting, StoreError};
+use super::migrating::{self, Found, Statements};
+use super::{Id, Judge, Result};
 use crate::secret::Secret;
 
 const MIGRATIONS: &[Statements] = &[(1, "initial", include_str!("postgres/migrations/0001_initial.sql"))];
@@ -120,48 +86,28 @@ pub struct Postgres {
 pub(super) struct Unmigrated {
     settings: PostgresSettings,
     pool: Pool,
-    sealed: Vec<SealedSetting>,
-    /// Number of migrations in it.
-    made: usize,
+    found: Found,
 }
 
 impl Unmigrated {
     /// Connects to the database, which must be empty or one of ours.
-    pub(super) async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
+    pub(super) async fn open(settings: PostgresSettings) -> Result<Self> {
         let pool = connect::pool(&settings).await?;
-        let read = async {
-            let tables =
-                "SELECT to_regclass('settings') IS NOT NULL AND to_regclass('_sqlx_migrations') IS NOT NULL";
-            if !sqlx::query_scalar::<_, bool>(tables).fetch_one(&pool).await? {
-                return Ok((Vec::new(), 0));
-            }
-            if let Some(to) = whole::moved_to(&pool).await? {
-                return Err(StoreError::Unusable(format!(
-                    "it was moved to {to}; name that place in store.url"
-                )));
-            }
-            let sql = "SELECT count(*) FROM _sqlx_migrations WHERE success";
-            let made: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await?;
-            Ok((settings::sealed(&pool).await?, usize::try_from(made).unwrap_or(0)))
-        };
-        let (sealed, made) =
-            read.await.map_err(|error: StoreError| connect::unusable(&settings.url, &error))?;
-        Ok(Self { settings, pool, sealed, made })
+        let found = sql::found(&pool).await.map_err(|error| connect::unusable(&settings.url, &error))?;
+        Ok(Self { settings, pool, found })
     }
 
     /// Whether the database holds no sealed value.
     pub(super) fn is_new(&self) -> bool {
-        self.sealed.is_empty()
+        self.found.sealed.is_empty()
     }
 
     /// Migrates the tables to this version, under a lock, so that of two instances that start at once one migrates and
     /// the other waits. Judges the sealed values first: a process that cannot use the store must not change it.
-    pub(super) async fn migrate(self, judge: Option<Judge>) -> Result<Postgres, StoreError> {
-        let Self { settings, pool, sealed, made } = self;
+    pub(super) async fn migrate(self, judge: Option<Judge>) -> Result<Postgres> {
+        let Self { settings, pool, found } = self;
         let unusable = |error: &dyn std::fmt::Display| connect::unusable(&settings.url, error);
-        if let Some(judge) = judge.filter(|_| !sealed.is_empty() && made < MIGRATIONS.len()) {
-            migrating::judge(Arc::new(judge), sealed).await.map_err(|why| unusable(&why))?;
-        }
+        found.judge(judge.map(Arc::new), MIGRATIONS).await.map_err(|why| unusable(&why))?;
         // On a connection without deadlines, because a migration, or the wait for one by another instance, takes long.
         let mut connection = connect::alone(&settings).await?;
         migrate(&mut connection).await.map_err(|error| match error {
@@ -181,30 +127,30 @@ impl Unmigrated {
 
 impl Postgres {
     /// Opens the database, and makes or migrates its tables if needed.
-    pub async fn open(settings: PostgresSettings) -> Result<Self, StoreError> {
+    pub async fn open(settings: PostgresSettings) -> Result<Self> {
         Unmigrated::open(settings).await?.migrate(None).await
     }
 
     /// The connections; an error while the database is away, so that no call waits for it.
-    fn pool(&self) -> Result<Pool, StoreError> {
+    fn pool(&self) -> Result<Pool> {
         self.pulse.is_there()?;
         Ok(self.pool.clone())
     }
 
     /// The same for what must not wait behind logins.
-    fn vital(&self) -> Result<Pool, StoreError> {
+    fn vital(&self) -> Result<Pool> {
         self.pulse.is_there()?;
         Ok(self.vital.clone())
     }
 
     /// A transaction that no other writer which reads first comes between.
-    async fn write(&self) -> Result<Writing, StoreError> {
+    async fn write(&self) -> Result<Writing> {
         let mut transaction = self.pool()?.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(WRITING).execute(&mut *transaction).await?;
         Ok(transaction)
     }
 
-    async fn any_holder_lives(&self) -> Result<bool, StoreError> {
+    async fn any_holder_lives(&self) -> Result<bool> {
         let sql =
             "SELECT EXISTS (SELECT 1 FROM holders WHERE seen > clock_timestamp() - $1 * interval '1 second')";
         Ok(sqlx::query_scalar(sql).bind(super::DEAD_AFTER).fetch_one(&self.pool()?).await?)
@@ -216,7 +162,7 @@ impl Postgres {
 
     /// The name of this process as a lease holder, if it has taken a lease, and the mark of its lease on `grant`.
     #[allow(clippy::unnecessary_wraps, reason = "SQLite's file may be gone")]
-    fn known_lease(&self, grant: &Id) -> Result<(Option<String>, Option<i64>), StoreError> {
+    fn known_lease(&self, grant: &Id) -> Result<(Option<String>, Option<i64>)> {
         let mark = self.holder.marks(|marks| marks.of(grant));
         Ok((self.holder.known().filter(|_| mark.is_some()), mark))
     }

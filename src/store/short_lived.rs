@@ -3,36 +3,25 @@
 use async_trait::async_trait;
 use time::OffsetDateTime;
 
-use super::StoreError;
+use super::Result;
 use crate::secret::sha256;
+use crate::text::words;
 
-/// The kind of a value. Each is bounded in number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ShortLivedKind {
-    /// An entrance to the page, for one use.
-    Entrance,
-    /// A session of the page.
-    Session,
-    /// A message that the page shows once.
-    Said,
-    /// A consent under way.
-    Consent,
+words! {
+    /// The kind of a value. Each is bounded in number.
+    pub ShortLivedKind by name {
+        /// An entrance to the page, for one use.
+        Entrance = "entrance",
+        /// A session of the page.
+        Session = "session",
+        /// A message that the page shows once.
+        Said = "said",
+        /// A consent under way.
+        Consent = "consent",
+    }
 }
 
 impl ShortLivedKind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Entrance, Self::Session, Self::Said, Self::Consent];
-
-    /// Its name in the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Entrance => "entrance",
-            Self::Session => "session",
-            Self::Said => "said",
-            Self::Consent => "consent",
-        }
-    }
-
     /// The most values at one time; a further one replaces the value that was used longest ago.
     pub const fn most(self) -> u32 {
         match self {
@@ -78,13 +67,13 @@ impl ShortLived {
 #[async_trait]
 pub trait ShortLivedStore: Send + Sync {
     /// The clock that all processes on the store go by: the clocks of machines may differ by minutes.
-    async fn clock(&self) -> Result<OffsetDateTime, StoreError>;
+    async fn clock(&self) -> Result<OffsetDateTime>;
 
     /// Adds a value, and removes values that are over or too many.
-    async fn keep_shortly(&self, value: &ShortLived, now: OffsetDateTime) -> Result<(), StoreError>;
+    async fn keep_shortly(&self, value: &ShortLived, now: OffsetDateTime) -> Result<()>;
 
     /// Removes the values that are over: one that holds a secret must not lie there until the next is added.
-    async fn sweep_short_lived(&self, now: OffsetDateTime) -> Result<(), StoreError>;
+    async fn sweep_short_lived(&self, now: OffsetDateTime) -> Result<()>;
 
     /// The value of that kind and key, unless it is over.
     async fn short_lived(
@@ -92,7 +81,7 @@ pub trait ShortLivedStore: Send + Sync {
         kind: ShortLivedKind,
         key: &str,
         now: OffsetDateTime,
-    ) -> Result<Option<ShortLived>, StoreError>;
+    ) -> Result<Option<ShortLived>>;
 
     /// Removes the value and returns it, unless it is over. Of two callers one gets it.
     async fn take_short_lived(
@@ -100,7 +89,7 @@ pub trait ShortLivedStore: Send + Sync {
         kind: ShortLivedKind,
         key: &str,
         now: OffsetDateTime,
-    ) -> Result<Option<ShortLived>, StoreError>;
+    ) -> Result<Option<ShortLived>>;
 
     /// Replaces the sealed value if it is still `old`; false if it is not. Of two callers one succeeds.
     async fn replace_short_lived(
@@ -109,7 +98,7 @@ pub trait ShortLivedStore: Send + Sync {
         key: &str,
         old: &[u8],
         new: &[u8],
-    ) -> Result<bool, StoreError>;
+    ) -> Result<bool>;
 
     /// Notes a use, and the end that follows from it.
     async fn use_short_lived(
@@ -118,8 +107,8 @@ pub trait ShortLivedStore: Send + Sync {
         key: &str,
         used_at: OffsetDateTime,
         until: OffsetDateTime,
-    ) -> Result<(), StoreError>;
+    ) -> Result<()>;
 
     /// All values, also those that are over, for a rotation of the keys.
-    async fn all_short_lived(&self) -> Result<Vec<ShortLived>, StoreError>;
+    async fn all_short_lived(&self) -> Result<Vec<ShortLived>>;
 }

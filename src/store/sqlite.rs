@@ -3,52 +3,16 @@
 //! WAL lets processes read while one writes. `synchronous=FULL` keeps a commit through a power failure, which a
 //! rotated refresh token needs. A busy timeout queues writers. Read-modify-write runs in `BEGIN IMMEDIATE`
 //! transactions, so that no reader has to become a writer later.
-//!
-//! The files in `store/sql` are compiled twice, for SQLite and for PostgreSQL, so that they can use plain sqlx calls;
-//! generic code would need a page of trait bounds. The differences between the databases are in their modules
-//! `dialect`.
 
-#[path = "sql/accounts.rs"]
-mod accounts;
-#[path = "sql/answers.rs"]
-mod answers;
-#[path = "sql/api_tokens.rs"]
-mod api_tokens;
 mod backup;
 mod changes;
-#[path = "sql/counts.rs"]
-mod counts;
-#[path = "sql/devices.rs"]
-mod devices;
 mod dialect;
-#[path = "sql/grants.rs"]
-mod grants;
 mod holder;
-#[path = "sql/in_force.rs"]
-mod in_force;
 mod leases;
-#[path = "sql/limits.rs"]
-mod limits;
-#[path = "sql/links.rs"]
-mod links;
-#[path = "sql/logins.rs"]
-mod logins;
 mod look;
-#[path = "sql/names.rs"]
-mod names;
-#[path = "sql/passwords.rs"]
-mod passwords;
 mod place;
-#[path = "sql/rows.rs"]
-mod rows;
-#[path = "sql/settings.rs"]
-mod settings;
-#[path = "sql/short_lived.rs"]
-mod short_lived;
-#[path = "sql/trail.rs"]
-mod trail;
-#[path = "sql/whole.rs"]
-mod whole;
+#[path = "sql/all.rs"]
+mod sql;
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -67,8 +31,8 @@ use tokio::sync::Mutex;
 use self::holder::Holders;
 use self::look::Looks;
 use self::place::Place;
-use super::migrating::{self, Statements};
-use super::{Absence, Folded, Lock, LoginRecord, SealedSetting, SealingLock, StoreError};
+use super::migrating::{self, Found, Statements};
+use super::{Absence, Folded, Lock, LoginRecord, Result, SealingLock, StoreError};
 
 pub use self::backup::{RestoreError, restore};
 pub use self::place::Judge;
@@ -156,14 +120,12 @@ impl Opened {
 pub(super) struct Unmigrated {
     path: PathBuf,
     opened: Opened,
-    sealed: Vec<SealedSetting>,
-    /// Number of migrations in it.
-    made: usize,
+    found: Found,
 }
 
 impl Unmigrated {
     /// Opens the database at `path`, or makes it.
-    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) async fn open(path: &Path) -> Result<Self> {
         // SQLite gives its -wal and -shm files the mode of this file.
         std::fs::OpenOptions::new()
             .read(true)
@@ -173,37 +135,21 @@ impl Unmigrated {
             .open(path)
             .map_err(|error| unusable(path, &error))?;
         let opened = Opened::open(path).await.map_err(|error| unusable(path, &error))?;
-        let read = async {
-            let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('settings', '_sqlx_migrations')";
-            if sqlx::query_scalar::<_, i64>(tables).fetch_one(&opened.pool).await? < 2 {
-                return Ok((Vec::new(), 0));
-            }
-            if let Some(to) = whole::moved_to(&opened.pool).await? {
-                return Err(StoreError::Unusable(format!(
-                    "it was moved to {to}; name that place in store.url"
-                )));
-            }
-            let sql = "SELECT count(*) FROM _sqlx_migrations WHERE success";
-            let made: i64 = sqlx::query_scalar(sql).fetch_one(&opened.pool).await?;
-            Ok((settings::sealed(&opened.pool).await?, usize::try_from(made).unwrap_or(0)))
-        };
-        let (sealed, made) = read.await.map_err(|error: StoreError| unusable(path, &error))?;
-        Ok(Self { path: path.to_owned(), opened, sealed, made })
+        let found = sql::found(&opened.pool).await.map_err(|error| unusable(path, &error))?;
+        Ok(Self { path: path.to_owned(), opened, found })
     }
 
     /// Whether it holds no sealed value.
     pub(super) fn is_new(&self) -> bool {
-        self.sealed.is_empty()
+        self.found.sealed.is_empty()
     }
 
     /// Migrates the tables to this version, under the state directory's lock, so that two processes never migrate
     /// at once. Judges the sealed values first: a process that cannot use the store must not change it.
-    pub(super) async fn migrate(self, judge: Option<Judge>) -> Result<Sqlite, StoreError> {
-        let Self { path, opened, sealed, made } = self;
+    pub(super) async fn migrate(self, judge: Option<Judge>) -> Result<Sqlite> {
+        let Self { path, opened, found } = self;
         let judge = judge.map(Arc::new);
-        if let Some(judge) = judge.clone().filter(|_| !sealed.is_empty() && made < MIGRATIONS.len()) {
-            migrating::judge(judge, sealed).await.map_err(|why| unusable(&path, &why))?;
-        }
+        found.judge(judge.clone(), MIGRATIONS).await.map_err(|why| unusable(&path, &why))?;
         migrating::migrator(MIGRATIONS).run(&opened.pool).await.map_err(|error| match error {
             MigrateError::VersionMissing(_) => {
                 unusable(&path, &"it is of a newer version of this program; install that one again")
@@ -227,26 +173,26 @@ fn unusable(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
 impl Sqlite {
     /// Opens the database at `path`, and makes or migrates it if needed. The caller holds the state directory's
     /// lock, so that two processes never migrate at once.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+    pub async fn open(path: &Path) -> Result<Self> {
         Unmigrated::open(path).await?.migrate(None).await
     }
 
-    fn pool(&self) -> Result<SqlitePool, StoreError> {
+    fn pool(&self) -> Result<SqlitePool> {
         Ok(self.opened()?.pool.clone())
     }
 
     /// The same: all writes of a file wait for each other.
-    fn vital(&self) -> Result<SqlitePool, StoreError> {
+    fn vital(&self) -> Result<SqlitePool> {
         self.pool()
     }
 
     /// The record for a login.
-    async fn look(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+    async fn look(&self, name: &Folded) -> Result<Option<LoginRecord>> {
         self.opened()?.looks.find(name).await
     }
 
     #[allow(clippy::unused_async, reason = "PostgreSQL has to be asked")]
-    async fn any_holder_lives(&self) -> Result<bool, StoreError> {
+    async fn any_holder_lives(&self) -> Result<bool> {
         Ok(holder::any_is_alive(&self.path))
     }
 
@@ -256,14 +202,14 @@ impl Sqlite {
 
     /// The name of this process as a lease holder, if it has taken a lease. No statement comes late in a file, so that leases
     /// need no mark.
-    fn known_lease(&self, _: &super::Id) -> Result<(Option<String>, Option<i64>), StoreError> {
+    fn known_lease(&self, _: &super::Id) -> Result<(Option<String>, Option<i64>)> {
         Ok((self.opened()?.holders.known(), None))
     }
 
     #[allow(clippy::unused_self, reason = "PostgreSQL's leases have marks")]
     fn lease_ended(&self, _: &super::Id) {}
 
-    async fn keep_others_from_sealing(&self) -> Result<SealingLock, StoreError> {
+    async fn keep_others_from_sealing(&self) -> Result<SealingLock> {
         let file = self.path.with_file_name(Lock::FILE);
         let taking = tokio::task::spawn_blocking(move || Lock::take(&file));
         match taking.await {
@@ -273,7 +219,7 @@ impl Sqlite {
         }
     }
 
-    async fn write(&self) -> Result<Transaction<'static, Database>, StoreError> {
+    async fn write(&self) -> Result<Transaction<'static, Database>> {
         Ok(self.pool()?.begin_with("BEGIN IMMEDIATE").await?)
     }
 }

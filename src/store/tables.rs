@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::Result;
 
 /// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,118 +42,80 @@ pub struct Table {
     pub columns: &'static [(&'static str, Kind)],
 }
 
-use Kind::{Bytes, Flag, Number, Text};
+/// The tables: after each kind, the columns of that kind that come next.
+macro_rules! tables {
+    ($($table:ident { $($kind:ident: $($column:ident)+;)+ })+) => {
+        &[$(Table {
+            name: stringify!($table),
+            columns: &[$($((stringify!($column), Kind::$kind),)+)+],
+        },)+]
+    };
+}
 
 /// All tables, those that others refer to first.
-pub const TABLES: &[Table] = &[
-    Table {
-        name: "grants",
-        columns: &[
-            ("id", Text),
-            ("revision", Number),
-            ("provider", Text),
-            ("owner", Text),
-            ("owner_folded", Text),
-            ("kind", Text),
-            ("scopes", Text),
-            ("refresh_token", Bytes),
-            ("access_token", Bytes),
-            ("access_expires_at", Number),
-            ("app_in_force", Flag),
-            ("state", Text),
-            ("last_error", Text),
-            ("cause_kind", Text),
-            ("cause_code", Text),
-            ("cure", Text),
-            ("failed_at", Number),
-            ("failures", Number),
-            ("retry_at", Number),
-            ("authorized_at", Number),
-            ("refreshed_at", Number),
-            ("refresh_expires_at", Number),
-            ("interrupted_at", Number),
-            ("lease_holder", Text),
-            ("lease_taken_at", Number),
-            ("lease_until", Number),
-            ("told", Text),
-            ("telling_until", Number),
-            ("upkeep_at", Number),
-            ("news_at", Number),
-        ],
-    },
-    Table {
-        name: "accounts",
-        columns: &[
-            ("id", Text),
-            ("name", Text),
-            ("grant_id", Text),
-            ("last_login_at", Number),
-            ("last_login_from", Text),
-            ("disabled", Flag),
-            ("submission_user", Text),
-            ("troubles", Text),
-            ("refusal_at", Number),
-            ("refusal_protocol", Text),
-            ("refusal_code", Text),
-            ("refusal_cause", Text),
-            ("refusal_cure", Text),
-            ("link_hash", Bytes),
-            ("link_sealed", Bytes),
-            ("link_made_at", Number),
-            ("link_begun", Number),
-            ("link_before_hash", Bytes),
-            ("link_before_made_at", Number),
-            ("link_before_begun", Number),
-            ("alerted_at", Number),
-        ],
-    },
-    Table { name: "login_names", columns: &[("folded", Text), ("name", Text), ("account_id", Text)] },
-    Table {
-        name: "passwords",
-        columns: &[
-            ("id", Text),
-            ("account_id", Text),
-            ("name", Text),
-            ("generated", Bytes),
-            ("chosen", Text),
-            ("created_at", Number),
-            ("last_used_at", Number),
-            ("last_used_from", Text),
-            ("protocols", Text),
-            ("networks", Text),
-            ("last_day", Text),
-        ],
-    },
-    Table { name: "settings", columns: &[("key", Text), ("value", Bytes)] },
-    Table { name: "left_behind", columns: &[("key", Text), ("sealed", Bytes), ("until", Number)] },
-    Table {
-        name: "device_messages",
-        columns: &[("account_id", Text), ("network", Text), ("since", Number), ("count", Number)],
-    },
-    Table {
-        name: "api_tokens",
-        columns: &[
-            ("name", Text),
-            ("hash", Bytes),
-            ("read_only", Flag),
-            ("created_at", Number),
-            ("last_used_at", Number),
-        ],
-    },
-    Table {
-        name: "trail",
-        columns: &[
-            ("id", Number),
-            ("at", Number),
-            ("deed", Text),
-            ("accounts", Text),
-            ("about", Text),
-            ("surface", Text),
-            ("user", Text),
-            ("uid", Number),
-        ],
-    },
-];
+pub const TABLES: &[Table] = tables! {
+    grants {
+        Text: id;
+        Number: revision;
+        Text: provider owner owner_folded kind scopes;
+        Bytes: refresh_token access_token;
+        Number: access_expires_at;
+        Flag: app_in_force;
+        Text: state last_error cause_kind cause_code cure;
+        Number: failed_at failures retry_at authorized_at refreshed_at refresh_expires_at interrupted_at;
+        Text: lease_holder;
+        Number: lease_taken_at lease_until;
+        Text: told;
+        Number: telling_until upkeep_at news_at;
+    }
+    accounts {
+        Text: id name grant_id;
+        Number: last_login_at;
+        Text: last_login_from;
+        Flag: disabled;
+        Text: submission_user troubles;
+        Number: refusal_at;
+        Text: refusal_protocol refusal_code refusal_cause refusal_cure;
+        Bytes: link_hash link_sealed;
+        Number: link_made_at link_begun;
+        Bytes: link_before_hash;
+        Number: link_before_made_at link_before_begun alerted_at;
+    }
+    login_names {
+        Text: folded name account_id;
+    }
+    passwords {
+        Text: id account_id name;
+        Bytes: generated;
+        Text: chosen;
+        Number: created_at last_used_at;
+        Text: last_used_from protocols networks last_day;
+    }
+    settings {
+        Text: key;
+        Bytes: value;
+    }
+    left_behind {
+        Text: key;
+        Bytes: sealed;
+        Number: until;
+    }
+    device_messages {
+        Text: account_id network;
+        Number: since count;
+    }
+    api_tokens {
+        Text: name;
+        Bytes: hash;
+        Flag: read_only;
+        Number: created_at last_used_at;
+    }
+    trail {
+        Number: id at;
+        Text: deed accounts about surface user;
+        Number: uid;
+    }
+};
 
 /// The columns for the next look at a grant, which each database sets by itself when a row is written.
 const SET_BY_DATABASE: [&str; 2] = ["upkeep_at", "news_at"];
@@ -196,18 +158,18 @@ impl Moved {
 #[async_trait]
 pub trait WholeStore: Send + Sync {
     /// Begins to read the tables as they are at one moment; other processes continue meanwhile.
-    async fn read(&self) -> Result<Box<dyn Reading>, StoreError>;
+    async fn read(&self) -> Result<Box<dyn Reading>>;
 
     /// Begins to fill a store, which must be empty.
-    async fn fill(&self) -> Result<Box<dyn Filling>, StoreError>;
+    async fn fill(&self) -> Result<Box<dyn Filling>>;
 
     /// From now on every version of this program refuses this store and names the place `to` that it was moved to;
     /// writes of processes that have the store open fail with the same words. Fails, and changes nothing, if the store
     /// has changed since it was `seen`, or a process that takes leases lives.
-    async fn mark_moved(&self, to: &str, seen: &Moved) -> Result<(), StoreError>;
+    async fn mark_moved(&self, to: &str, seen: &Moved) -> Result<()>;
 
     /// Whether a process that takes leases lives, such as `serve`.
-    async fn is_in_use(&self) -> Result<bool, StoreError>;
+    async fn is_in_use(&self) -> Result<bool>;
 
     /// The place of the store, without a password.
     fn place(&self) -> String;
@@ -217,42 +179,38 @@ pub trait WholeStore: Send + Sync {
 #[async_trait]
 pub trait Reading: Send {
     /// A number of rows of `table` after the row that is `last`, in the order of its unique columns; empty at the end.
-    async fn rows_after(
-        &mut self,
-        table: &Table,
-        last: Option<&[Value]>,
-    ) -> Result<Vec<Vec<Value>>, StoreError>;
+    async fn rows_after(&mut self, table: &Table, last: Option<&[Value]>) -> Result<Vec<Vec<Value>>>;
 }
 
 /// A store that is being filled; unless it is finished, it stays empty.
 #[async_trait]
 pub trait Filling: Send {
     /// Adds a row.
-    async fn add(&mut self, table: &Table, row: &[Value]) -> Result<(), StoreError>;
+    async fn add(&mut self, table: &Table, row: &[Value]) -> Result<()>;
 
     /// Keeps what was added.
-    async fn finish(self: Box<Self>) -> Result<(), StoreError>;
+    async fn finish(self: Box<Self>) -> Result<()>;
 }
 
 /// Counts what would be moved out of `from`.
-pub async fn count(from: &dyn WholeStore) -> Result<Moved, StoreError> {
+pub async fn count(from: &dyn WholeStore) -> Result<Moved> {
     count_in(&mut *from.read().await?).await
 }
 
 /// Counts what `reading` has.
-pub(super) async fn count_in(reading: &mut dyn Reading) -> Result<Moved, StoreError> {
+pub(super) async fn count_in(reading: &mut dyn Reading) -> Result<Moved> {
     go_through(reading, None).await
 }
 
 /// Copies everything from one store into another one, which must be empty.
-pub async fn copy(from: &dyn WholeStore, to: &dyn WholeStore) -> Result<Moved, StoreError> {
+pub async fn copy(from: &dyn WholeStore, to: &dyn WholeStore) -> Result<Moved> {
     let mut filling = to.fill().await?;
     let moved = go_through(&mut *from.read().await?, Some(&mut *filling)).await?;
     filling.finish().await?;
     Ok(moved)
 }
 
-async fn go_through(from: &mut dyn Reading, mut to: Option<&mut dyn Filling>) -> Result<Moved, StoreError> {
+async fn go_through(from: &mut dyn Reading, mut to: Option<&mut dyn Filling>) -> Result<Moved> {
     let mut moved = Moved::default();
     for table in TABLES {
         let mut last: Option<Vec<Value>> = None;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::StoreError;
+use super::Result;
 
 /// Reads the keys of this process again, and returns where they are and their names.
 pub type KeyTeller = Arc<dyn Fn() -> (String, Vec<String>) + Send + Sync>;
@@ -24,13 +24,13 @@ pub struct ToldKeys {
 #[async_trait]
 pub trait KeyTellingStore: Send + Sync {
     /// From now on this process, a running `serve`, publishes the names of its keys.
-    async fn tell_keys(&self, _keys: KeyTeller) -> Result<(), StoreError> {
+    async fn tell_keys(&self, _keys: KeyTeller) -> Result<()> {
         Ok(())
     }
 
     /// The keys of the living `serve` processes that publish theirs. `asking` names a question: each process reads its
     /// keys again when it first finds the question in the store.
-    async fn ask_keys(&self, _asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
+    async fn ask_keys(&self, _asking: &str) -> Result<Vec<ToldKeys>> {
         Ok(Vec::new())
     }
 }

@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration as StdDuration;
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,7 @@ use super::leaf::{self, KeyKind};
 use super::metadata::Stamp;
 use super::names::HostNames;
 use super::own::{self, OwnCertificateError};
+use crate::mutex::lock;
 
 /// After this time a running proxy shows no certificate that `certs renew-ca` has replaced, and resumes no older
 /// session; a check costs four `stat` calls.
@@ -84,7 +85,7 @@ impl Identity {
 
     /// Warnings for the administrator: an exposed key, a certificate that ends soon.
     pub fn warnings(&self) -> Vec<IdentityWarning> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).warnings.clone()
+        lock(&self.state).warnings.clone()
     }
 
     /// Loads again if files changed or a renewal is due; returns whether it did. Blocks.
@@ -92,7 +93,7 @@ impl Identity {
     /// After an error the current certificates stay. The same files are tried again only after a change, or after
     /// ten minutes.
     pub fn refresh(&self, now: OffsetDateTime) -> Result<bool, IdentityError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let stamps = stamps(&self.settings);
         if stamps == state.stamps && now < state.look_again_at {
             return Ok(false);

@@ -5,8 +5,9 @@
 //! This store keeps more tickets; it leaves everything else to rustls's.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use crate::mutex::lock;
 use rustls::NamedGroup;
 use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
@@ -35,7 +36,7 @@ impl Resumable {
 
 impl ClientSessionStore for Resumable {
     fn insert_tls13_ticket(&self, server: ServerName<'static>, ticket: Tls13ClientSessionValue) {
-        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tickets = lock(&self.tickets);
         if tickets.len() == TICKETS {
             tickets.pop_front();
         }
@@ -44,7 +45,7 @@ impl ClientSessionStore for Resumable {
 
     /// The newest ticket, which expires last.
     fn take_tls13_ticket(&self, server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tickets = lock(&self.tickets);
         let newest = tickets.iter().rposition(|(name, _)| name == server)?;
         tickets.remove(newest).map(|(_, ticket)| ticket)
     }

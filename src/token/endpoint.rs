@@ -6,7 +6,7 @@
 //! its success closes the circuit. `Retry-After` with 429 or 503 opens the circuit immediately. A wait for the endpoint
 //! changes no grant's row.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::pause::after_failures;
 use crate::clock::Clock;
+use crate::mutex::lock;
 use crate::oauth::TokenError;
 
 /// Concurrent requests. A refresh takes a tenth of a second, so over a hundred a second go through.
@@ -58,22 +59,18 @@ impl TokenEndpoint {
 
     /// Waits for a slot. While the circuit is open, fails immediately with the time to wait.
     pub(super) async fn enter(&self) -> Result<RequestPermit<'_>, Duration> {
-        if let Some(wait) = self.circuit().wait() {
+        if let Some(wait) = lock(&self.circuit).wait() {
             return Err(wait);
         }
         // The semaphore is never closed.
         let slot = self.slots.acquire().await.map_err(|_| Duration::ZERO)?;
-        let mut circuit = self.circuit();
+        let mut circuit = lock(&self.circuit);
         if let Some(wait) = circuit.wait() {
             return Err(wait);
         }
         let is_probe = circuit.open_until.is_some();
         circuit.probing |= is_probe;
         Ok(RequestPermit { endpoint: self, is_probe, _slot: slot })
-    }
-
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,7 +98,7 @@ impl RequestPermit<'_> {
         if error.is_some_and(TokenError::is_local) {
             return;
         }
-        let mut circuit = self.endpoint.circuit();
+        let mut circuit = lock(&self.endpoint.circuit);
         match error.and_then(trouble_of_all) {
             None => *circuit = Circuit { probing: circuit.probing, ..Circuit::default() },
             Some(wait) => {
@@ -121,7 +118,7 @@ impl RequestPermit<'_> {
 impl Drop for RequestPermit<'_> {
     fn drop(&mut self) {
         if self.is_probe {
-            self.endpoint.circuit().probing = false;
+            lock(&self.endpoint.circuit).probing = false;
         }
     }
 }
@@ -158,7 +155,7 @@ mod tests {
 
     /// Lets `time` pass.
     fn pass(endpoint: &TokenEndpoint, time: Duration) {
-        let mut circuit = endpoint.circuit();
+        let mut circuit = lock(&endpoint.circuit);
         circuit.open_until = circuit.open_until.map(|until| until - time);
     }
 

@@ -7,6 +7,9 @@ use crate::secret::SealError;
 use crate::store::{Grant, GrantState, StoreError};
 use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
+/// What is done about a store that does not do its part at present.
+const TRIED_AGAIN: &str = "the proxy tries again, and nothing is lost";
+
 /// Why there is no access token.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TokenFailure {
@@ -88,11 +91,9 @@ impl TokenFailure {
     /// No request is sent to the endpoint for `wait`, because its circuit is open.
     pub(super) fn endpoint_paused(title: &str, wait: std::time::Duration) -> Self {
         let seconds = wait.as_secs().max(1);
-        Self::Unavailable(Trouble::new(
-            CauseKind::ProviderUnavailable,
-            format!("the token endpoint of {title} has failed several times in a row"),
-            Cure::wait(format!("the proxy asks it again in {seconds} s, and nothing is lost")),
-        ))
+        let cause = format!("the token endpoint of {title} has failed several times in a row");
+        let wait = format!("the proxy asks it again in {seconds} s, and nothing is lost");
+        Self::Unavailable(Trouble::new(CauseKind::ProviderUnavailable, cause, Cure::wait(wait)))
     }
 
     pub(super) fn sealed(error: &SealError) -> Self {
@@ -101,31 +102,24 @@ impl TokenFailure {
 
     pub(super) fn store(error: &StoreError) -> Self {
         match error {
-            StoreError::Away(_) | StoreError::Full => Self::Unavailable(Trouble::new(
-                CauseKind::Local,
-                error.to_string(),
-                Cure::wait("the proxy tries again, and nothing is lost".to_owned()),
-            )),
+            StoreError::Away(_) | StoreError::Full => Self::store_passing(error.to_string(), TRIED_AGAIN),
             _ => Self::local(error.to_string()),
         }
     }
 
     /// The store answers, but too slowly for a refresh under its lease.
     pub(super) fn store_slow() -> Self {
-        Self::Unavailable(Trouble::new(
-            CauseKind::Local,
-            "the store is too slow for a refresh".to_owned(),
-            Cure::wait("the proxy tries again, and nothing is lost".to_owned()),
-        ))
+        Self::store_passing("the store is too slow for a refresh", TRIED_AGAIN)
     }
 
     /// Another instance refreshes the grant, or did before it was cut off from the store.
     pub(super) fn holder_silent() -> Self {
-        Self::Unavailable(Trouble::new(
-            CauseKind::Local,
-            "another instance that refreshes this authorisation does not reach the store".to_owned(),
-            Cure::wait("it is taken for dead once the access token ends, and nothing is lost".to_owned()),
-        ))
+        let cause = "another instance that refreshes this authorisation does not reach the store";
+        Self::store_passing(cause, "it is taken for dead once the access token ends, and nothing is lost")
+    }
+
+    fn store_passing(cause: impl Into<String>, wait: &str) -> Self {
+        Self::Unavailable(Trouble::new(CauseKind::Local, cause, Cure::wait(wait)))
     }
 
     pub(super) fn unknown_provider(provider: &str) -> Self {

@@ -75,7 +75,7 @@ pub(super) async fn keep(lease: &Lease<'_>, mut grant: Grant, tokens: oauth::Gra
                 }
                 Err(error) => error,
             },
-            Err(error) => NotKept::Store(error),
+            Err(error) => error.to_string(),
         };
         wait(&grant, &error, &mut tries).await;
     }
@@ -118,24 +118,17 @@ enum Newer {
     Other(Option<Box<Grant>>),
 }
 
-/// Why the tokens are not written yet.
-#[derive(Debug, thiserror::Error)]
-enum NotKept {
-    #[error("{0}")]
-    Store(StoreError),
-    #[error(
-        "what another instance has put there cannot be opened; copy the key file of that instance to this machine: {0}"
-    )]
-    Unopened(SealError),
-}
-
-async fn newer(inner: &Inner, id: &Id, spent: &Spent) -> Result<Newer, NotKept> {
-    let Some(newer) = inner.store.grant(id).await.map_err(NotKept::Store)? else {
+/// Reads the row again; the error is why the tokens cannot be written yet.
+async fn newer(inner: &Inner, id: &Id, spent: &Spent) -> Result<Newer, String> {
+    let Some(newer) = inner.store.grant(id).await.map_err(|error| error.to_string())? else {
         return Ok(Newer::Other(None));
     };
-    match is_same(&inner.sealer, &newer, spent).map_err(NotKept::Unopened)? {
-        true => Ok(Newer::Same(newer.into())),
-        false => Ok(Newer::Other(Some(newer.into()))),
+    match is_same(&inner.sealer, &newer, spent) {
+        Ok(true) => Ok(Newer::Same(newer.into())),
+        Ok(false) => Ok(Newer::Other(Some(newer.into()))),
+        Err(error) => Err(format!(
+            "what another instance has put there cannot be opened; copy the key file of that instance to this machine: {error}"
+        )),
     }
 }
 
@@ -165,7 +158,7 @@ fn is_same(sealer: &Sealer, newer: &Grant, spent: &Spent) -> Result<bool, SealEr
 
 /// Waits before the next write. The disk is full or read-only, or the row does not open, so only this process's memory
 /// holds the tokens.
-async fn wait(grant: &Grant, error: &NotKept, tries: &mut u32) {
+async fn wait(grant: &Grant, error: &str, tries: &mut u32) {
     *tries = tries.saturating_add(1);
     // Said ever more rarely: the tries go on each second.
     if tries.is_power_of_two() {

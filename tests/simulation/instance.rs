@@ -81,7 +81,7 @@ impl Instance {
         let client = Arc::new(oauth::Client::over(ACME.clone(), line, clock.clone()));
         let seat = Seat::new(process, database);
         let clients = HashMap::from([("acme".to_owned(), client)]);
-        let tokens = Tokens::by_clock(seat.clone(), SEALER.clone(), clients, clock);
+        let tokens = Tokens::new(seat.clone(), SEALER.clone(), clients, clock);
         let (provider, database) = (provider.clone(), database.clone());
         let instance =
             Arc::new(Self { process: process.clone(), tokens, seat: seat.clone(), provider, database });

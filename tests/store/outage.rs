@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use imap_oauth_proxy::account::{Accounts, Admitted, Asked, Passwords, Verdict};
+use imap_oauth_proxy::clock::Clock;
 use imap_oauth_proxy::config::Config;
 use imap_oauth_proxy::connection::Proxy;
 use imap_oauth_proxy::links::Links;
@@ -90,7 +91,7 @@ impl Installation {
         let connector = tls::Connector::new(provider.extra_ca.as_deref()).unwrap();
         let client = oauth::Client::new(provider, connector.http_config(), None).unwrap();
         let clients = HashMap::from([("sandbox".to_owned(), Arc::new(client))]);
-        Tokens::new(self.store.clone(), self.sealer.clone(), clients)
+        Tokens::new(self.store.clone(), self.sealer.clone(), clients, Clock::default())
     }
 
     async fn accounts(&self) -> Accounts {

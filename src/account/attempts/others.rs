@@ -10,12 +10,13 @@ use tokio::time::Instant;
 use super::{Attempts, FORGIVEN, OF_A_NEIGHBOUR, OF_A_NETWORK, OF_A_PAIR, State};
 use crate::account::sketch::Buckets;
 use crate::account::untold::Tier;
+use crate::mutex::lock;
 use crate::store::Owed;
 
 impl Attempts {
     /// Takes the charges that other instances have to know.
     pub(in crate::account) fn take_untold(&self) -> Vec<Owed> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let Some(mut untold) = state.untold.take() else { return Vec::new() };
         let owed = untold.take(|tier| state.buckets(tier).0.interval());
         state.untold = Some(untold);
@@ -24,7 +25,7 @@ impl Attempts {
 
     /// Takes back charges that could not be written to the store, for a later write.
     pub(in crate::account) fn tell_later(&self, owed: &[Owed]) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let Some(mut untold) = state.untold.take() else { return };
         untold.give_back(owed, |tier| {
             let (buckets, burst) = state.buckets(tier);
@@ -37,7 +38,7 @@ impl Attempts {
     /// [`Attempts::take_untold`] are in the store, or are given back to [`Attempts::tell_later`].
     pub(in crate::account) fn learn(&self, owed: &[Owed], now: Instant) {
         let now = self.at(now).ticks;
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let Some(untold) = state.untold.take() else { return };
         for owed in owed {
             let Some(tier) = Tier::numbered(owed.tier) else { continue };

@@ -4,7 +4,7 @@
 //! it, so that the client's second try finds the result.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Tag;
 use crate::account::backlog::{AT_ONCE, Backlog, PLACES};
+use crate::mutex::lock;
 use crate::secret::{Secret, random_bytes, same_bytes};
 use crate::store::Id;
 
@@ -155,8 +156,4 @@ pub(super) async fn hash(password: &Secret) -> Option<String> {
 fn argon2_accepts(verifier: &str, password: &Secret) -> bool {
     PasswordHash::new(verifier)
         .is_ok_and(|hash| Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 //! and looked at again.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -18,6 +18,7 @@ use crate::admin::visit::{Posted, Visit};
 use crate::admin::visitors::Visitor;
 use crate::control::Installation;
 use crate::control::check::{CheckEvent, CheckStep, Outcome, check_open};
+use crate::mutex::lock;
 use crate::secret::random_text;
 use crate::surface::cures::causes;
 
@@ -81,7 +82,7 @@ impl Step {
 
 impl Check {
     fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.progress)
     }
 
     fn is_running(&self) -> bool {
@@ -104,7 +105,7 @@ impl Check {
 
 impl Checks {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Check>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// A new check, if not too many run.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::{Host, Url};
 
 use crate::control::error::Error;
+use crate::mutex::lock;
 use crate::oauth::{Callback, redirect_text};
 use crate::secret::{Secret, same_bytes};
 
@@ -125,7 +126,7 @@ impl Listeners {
 
 /// Locks the held answers, after removing those whose time is over.
 fn held(all: &Mutex<Vec<Held>>) -> MutexGuard<'_, Vec<Held>> {
-    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = lock(all);
     let now = Instant::now();
     all.retain(|held| now < held.until);
     all

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::account::{Accounts, Gates};
+use crate::clock::Clock;
 use crate::command;
 use crate::config::{Access, Config, Door, Security};
 use crate::connection::{Live, Proxy, Reminders, device_trouble};
@@ -53,7 +54,7 @@ impl Kept {
         let Installation { store, sealer, .. } = installation;
         let metrics =
             Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), option_env!("IMAP_OAUTH_PROXY_REVISION")));
-        let tokens = Tokens::new(store.clone(), sealer.clone(), HashMap::new());
+        let tokens = Tokens::new(store.clone(), sealer.clone(), HashMap::new(), Clock::default());
         tokens.count_in(metrics.clone());
         Ok(Self {
             accounts: Arc::new(Accounts::open(store.clone(), sealer).await?),
@@ -116,9 +117,8 @@ impl Parts {
         }
         let webhook = self.webhook.take();
         let (store, links) = (kept.store.clone(), kept.links(config));
-        let mut teller = Teller::new(store, config.events.clone(), webhook, config.providers.clone(), links);
-        teller.count_in(kept.metrics.clone());
-        Some(Arc::new(teller))
+        let (providers, metrics) = (config.providers.clone(), kept.metrics.clone());
+        Some(Arc::new(Teller::new(store, config.events.clone(), webhook, providers, links, metrics)))
     }
 
     pub(super) fn clients(&self) -> HashMap<String, Arc<Client>> {

@@ -8,7 +8,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::http::header::{ALLOW, HOST};
@@ -20,6 +20,7 @@ use url::{Host, Url};
 use super::page;
 use crate::config::is_loopback;
 use crate::http::{self, Bounds};
+use crate::mutex::lock;
 use crate::oauth::flow::redirect::{AuthorizationCode, Expected, RedirectError};
 use crate::oauth::{AuthorizationRequest, redirect_text, state_of};
 
@@ -127,13 +128,13 @@ impl Desk {
         let judged = self.expected.judge(uri.query().unwrap_or_default());
         let page = page::of(&judged);
         if !matches!(judged, Err(RedirectError::WrongState | RedirectError::AdminConsent(_))) {
-            self.outcome.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(judged);
+            lock(&self.outcome).get_or_insert(judged);
         }
         page
     }
 
     fn take(&self) -> Option<Result<AuthorizationCode, RedirectError>> {
-        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.outcome).take()
     }
 }
 

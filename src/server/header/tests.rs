@@ -2,7 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proxy_header::{ProxiedAddress, Tlv};
 
-use super::checksum::tests::sealed;
+use super::fields::tests::sealed;
 use super::*;
 
 const SIGNATURE_BYTES: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";

@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use time::Date;
 
 use super::Postgres;
-use super::in_force::in_force;
-use crate::store::{ChangeStore, Id, Sqlite, StoreError};
+use super::sql::in_force;
+use crate::store::{ChangeStore, Id, Result, Sqlite, StoreError};
 
 #[async_trait]
 impl ChangeStore for Postgres {
     /// The number of commits that changed what sessions depend on.
-    async fn changes(&self) -> Result<i64, StoreError> {
+    async fn changes(&self) -> Result<i64> {
         let sql = "SELECT sum(count)::bigint FROM changes";
         let counted = sqlx::query_scalar(sql).fetch_one(&self.pool()?).await.map_err(StoreError::from);
         if let Err(error) = &counted {
@@ -36,12 +36,12 @@ impl ChangeStore for Postgres {
         Some(self.news.arrive())
     }
 
-    async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError> {
+    async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>> {
         in_force(&self.pool()?, of, today).await
     }
 
     /// The copy is a store in SQLite, which can be moved into PostgreSQL like any other.
-    async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+    async fn copy_to(&self, file: &Path) -> Result<()> {
         Sqlite::write_whole(self, file).await
     }
 }

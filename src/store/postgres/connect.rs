@@ -124,23 +124,18 @@ async fn judge_server(connection: &mut PgConnection) -> Result<(), StoreError> {
     let sql = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery()";
     let row = connection.fetch_one(sql).await?;
     let (version, encoding): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
-    if version < OLDEST {
-        let major = version / 10_000;
-        return Err(StoreError::Unusable(format!(
-            "its version is {major}, and at least 13 is needed; update it"
-        )));
-    }
-    if encoding != "UTF8" {
-        return Err(StoreError::Unusable(format!(
+    let why = if version < OLDEST {
+        format!("its version is {}, and at least 13 is needed; update it", version / 10_000)
+    } else if encoding != "UTF8" {
+        format!(
             "its encoding is {encoding}, in which not every name can be written; make a database with ENCODING 'UTF8'"
-        )));
-    }
-    if row.try_get(2)? {
-        return Err(StoreError::Unusable(
-            "it is a standby, which takes no writes; name the primary".to_owned(),
-        ));
-    }
-    Ok(())
+        )
+    } else if row.try_get(2)? {
+        "it is a standby, which takes no writes; name the primary".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::Unusable(why))
 }
 
 /// The error in words, with its cure where one is known.

@@ -8,6 +8,10 @@ pub(super) use super::pool::{Pool, Writing};
 use crate::store::WAS_MOVED;
 use crate::store::tables::{TABLES, Table};
 
+/// Whether the tables of a store are there.
+pub(super) const HAS_TABLES: &str =
+    "SELECT to_regclass('settings') IS NOT NULL AND to_regclass('_sqlx_migrations') IS NOT NULL";
+
 // The values of a column as a JSON array, without NULL.
 macro_rules! JSON_NAMES {
     ($column:literal) => {

@@ -6,7 +6,7 @@
 //!
 //! After an outage of the database every holder looks dead; [`Contact`] judges what a process believes then.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -14,7 +14,8 @@ use tokio::time::{Instant, timeout};
 
 use super::keys::Keys;
 use super::pool::Pool;
-use crate::store::{BEAT, Contact, FORGOTTEN_AFTER, Id, LeaseMarks, StoreError};
+use crate::mutex::lock;
+use crate::store::{BEAT, Contact, FORGOTTEN_AFTER, Id, LeaseMarks, Result};
 
 /// The pause after a sign of life that failed: the other processes wait for a sign of this one.
 const SHORT: Duration = Duration::from_secs(1);
@@ -44,7 +45,7 @@ impl Holder {
     }
 
     fn with<T>(&self, ask: impl FnOnce(&mut Option<Own>) -> T) -> T {
-        ask(&mut self.own.lock().unwrap_or_else(PoisonError::into_inner))
+        ask(&mut lock(&self.own))
     }
 
     /// The name of this process, if it has taken a lease.
@@ -64,11 +65,11 @@ impl Holder {
 
     /// The marks of the leases that this process has asked for.
     pub(super) fn marks<T>(&self, ask: impl FnOnce(&mut LeaseMarks) -> T) -> T {
-        ask(&mut self.marks.lock().unwrap_or_else(PoisonError::into_inner))
+        ask(&mut lock(&self.marks))
     }
 
     /// The name of this process, which has just given a sign of life.
-    pub(super) async fn own(self: &Arc<Self>) -> Result<String, StoreError> {
+    pub(super) async fn own(self: &Arc<Self>) -> Result<String> {
         let now = Instant::now();
         if let Some(name) =
             self.with(|own| own.as_ref().filter(|own| own.contact.is_fresh(now)).map(|own| own.name.clone()))
@@ -103,7 +104,7 @@ impl Holder {
     }
 
     /// Writes a sign of life; returns when the database took it.
-    pub(super) async fn beat(&self, name: &str) -> Result<i64, StoreError> {
+    pub(super) async fn beat(&self, name: &str) -> Result<i64> {
         let sent = Instant::now();
         let sql = "INSERT INTO holders (name, seen) VALUES ($1, clock_timestamp()) \
              ON CONFLICT (name) DO UPDATE SET seen = excluded.seen \
@@ -126,7 +127,7 @@ impl Holder {
 
     /// Releases leases that were taken by statements which this process had given up: all of them at once, because signs of life
     /// wait for it.
-    async fn release_unnoticed(&self, name: &str) -> Result<(), StoreError> {
+    async fn release_unnoticed(&self, name: &str) -> Result<()> {
         let unnoticed = self.marks(|marks| marks.unnoticed(Instant::now()));
         if unnoticed.is_empty() {
             return Ok(());
@@ -146,7 +147,7 @@ impl Holder {
     }
 
     /// Writes a sign of life, releases leases that were taken unnoticed, and removes rows of processes that are long dead.
-    async fn live(&self, name: &str) -> Result<(), StoreError> {
+    async fn live(&self, name: &str) -> Result<()> {
         self.beat(name).await?;
         self.release_unnoticed(name).await?;
         // After a jump of the database's clock the living look dead.
@@ -176,7 +177,7 @@ impl Default for Belief {
 
 impl Drop for Holder {
     fn drop(&mut self) {
-        let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let own = lock(&self.own).take();
         let Some(own) = own else { return };
         own.beating.abort();
         // Frees what this process holds at once, if the database can still be reached.

@@ -5,23 +5,35 @@
 //! without a restart there. Nothing in these rows is secret: a fingerprint of a random key does not help to find that
 //! key.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
 use super::Postgres;
 use super::pool::Pool;
-use crate::store::{DEAD_AFTER, KeyTeller, KeyTellingStore, StoreError, ToldKeys};
+use crate::mutex::lock;
+use crate::store::{DEAD_AFTER, KeyTeller, KeyTellingStore, Result, StoreError, ToldKeys};
 
 #[async_trait]
 impl KeyTellingStore for Postgres {
-    async fn tell_keys(&self, keys: KeyTeller) -> Result<(), StoreError> {
+    async fn tell_keys(&self, keys: KeyTeller) -> Result<()> {
         let holder = self.holder.own().await?;
         self.holder.keys.tell(&holder, keys).await
     }
 
-    async fn ask_keys(&self, asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
-        ask(&self.pool()?, asking).await
+    async fn ask_keys(&self, asking: &str) -> Result<Vec<ToldKeys>> {
+        let pool = self.pool()?;
+        let sql = "UPDATE holder_keys SET asked = $1 WHERE asked IS DISTINCT FROM $1";
+        sqlx::query(sql).bind(asking).execute(&pool).await?;
+        let sql = "SELECT place, keys, looked_for IS NOT DISTINCT FROM $1 FROM holder_keys JOIN holders ON name = holder \
+             WHERE seen > clock_timestamp() - $2 * interval '1 second' ORDER BY place";
+        let rows: Vec<(String, String, bool)> =
+            sqlx::query_as(sql).bind(asking).bind(DEAD_AFTER).fetch_all(&pool).await?;
+        let told = |(place, keys, has_looked): (String, String, bool)| {
+            let keys = keys.split_whitespace().map(str::to_owned).collect();
+            ToldKeys { place, keys, has_looked }
+        };
+        Ok(rows.into_iter().map(told).collect())
     }
 }
 
@@ -39,10 +51,10 @@ impl Keys {
     }
 
     /// Writes the key names that `teller` returns, now and at each question.
-    pub(super) async fn tell(&self, holder: &str, teller: KeyTeller) -> Result<(), StoreError> {
+    pub(super) async fn tell(&self, holder: &str, teller: KeyTeller) -> Result<()> {
         // Waits for an answer under way, which knows no teller yet, so that the keys are read once.
         let _answering = self.answering.lock().await;
-        *self.teller.lock().unwrap_or_else(PoisonError::into_inner) = Some(teller.clone());
+        *lock(&self.teller) = Some(teller.clone());
         self.write(holder, teller, None).await
     }
 
@@ -58,8 +70,8 @@ impl Keys {
         });
     }
 
-    async fn answer(&self, holder: &str) -> Result<(), StoreError> {
-        let teller = self.teller.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    async fn answer(&self, holder: &str) -> Result<()> {
+        let teller = lock(&self.teller).clone();
         let Some(teller) = teller else { return Ok(()) };
         let sql = "SELECT asked, looked_for FROM holder_keys WHERE holder = $1";
         let row: Option<(Option<String>, Option<String>)> =
@@ -72,12 +84,7 @@ impl Keys {
         }
     }
 
-    async fn write(
-        &self,
-        holder: &str,
-        teller: KeyTeller,
-        looked_for: Option<String>,
-    ) -> Result<(), StoreError> {
+    async fn write(&self, holder: &str, teller: KeyTeller, looked_for: Option<String>) -> Result<()> {
         // Reading keys may run a program.
         let told = tokio::task::spawn_blocking(move || teller()).await;
         let (place, keys) = told.map_err(|error| StoreError::Failed(error.into()))?;
@@ -87,19 +94,4 @@ impl Keys {
         query.execute(&self.pool).await?;
         Ok(())
     }
-}
-
-/// Puts the question `asking` to all holders, and returns the keys of the living ones that have written theirs.
-async fn ask(pool: &Pool, asking: &str) -> Result<Vec<ToldKeys>, StoreError> {
-    let sql = "UPDATE holder_keys SET asked = $1 WHERE asked IS DISTINCT FROM $1";
-    sqlx::query(sql).bind(asking).execute(pool).await?;
-    let sql = "SELECT place, keys, looked_for IS NOT DISTINCT FROM $1 FROM holder_keys JOIN holders ON name = holder \
-         WHERE seen > clock_timestamp() - $2 * interval '1 second' ORDER BY place";
-    let rows: Vec<(String, String, bool)> =
-        sqlx::query_as(sql).bind(asking).bind(DEAD_AFTER).fetch_all(pool).await?;
-    let told = |(place, keys, has_looked): (String, String, bool)| {
-        let keys = keys.split_whitespace().map(str::to_owned).collect();
-        ToldKeys { place, keys, has_looked }
-    };
-    Ok(rows.into_iter().map(told).collect())
 }

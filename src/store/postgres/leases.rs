@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::Postgres;
-use crate::store::{DEAD_AFTER, Id, LeaseStore, Leased, StoreError, Takeover};
+use crate::store::{DEAD_AFTER, Id, LeaseStore, Leased, Result, Takeover};
 
 /// The lease's holder looks dead where a sign of life counts for so many seconds.
 macro_rules! DEAD {
@@ -71,21 +71,13 @@ impl Postgres {
         grant: &Id,
         (mark, seconds): (i64, i64),
         takeover: Takeover,
-    ) -> Result<Leased, StoreError> {
+    ) -> Result<Leased> {
         let holder = self.holder.own().await?;
         let (pool, sent, belief) = (self.vital()?, Instant::now(), self.holder.belief());
-        let done = sqlx::query(TAKE)
-            .bind(&holder)
-            .bind(mark)
-            .bind(seconds)
-            .bind(&grant.0)
-            .bind(belief.dead_after)
-            .bind(takeover == Takeover::AtOnce)
-            .bind(DEAD_AFTER)
-            .bind(belief.take_until)
-            .bind(belief.is_in_contact)
-            .fetch_one(&pool)
-            .await?;
+        let query = sqlx::query(TAKE).bind(&holder).bind(mark).bind(seconds).bind(&grant.0);
+        let query = query.bind(belief.dead_after).bind(takeover == Takeover::AtOnce).bind(DEAD_AFTER);
+        let query = query.bind(belief.take_until).bind(belief.is_in_contact);
+        let done = query.fetch_one(&pool).await?;
         let Some(seen) = done.try_get("seen")? else {
             // It came late, or the clock of the database has jumped: the next sign tells.
             self.holder.beat(&holder).await?;
@@ -108,7 +100,7 @@ impl LeaseStore for Postgres {
         now: OffsetDateTime,
         until: OffsetDateTime,
         takeover: Takeover,
-    ) -> Result<Leased, StoreError> {
+    ) -> Result<Leased> {
         self.vital()?;
         let mark = self.holder.marks(|marks| marks.begin(grant, now.unix_timestamp(), Instant::now()));
         let asked = self.ask_for_lease(grant, (mark, (until - now).whole_seconds()), takeover).await;
@@ -120,11 +112,11 @@ impl LeaseStore for Postgres {
         asked
     }
 
-    async fn holder(&self) -> Result<String, StoreError> {
+    async fn holder(&self) -> Result<String> {
         self.holder.own().await
     }
 
-    async fn release_lease(&self, grant: &Id) -> Result<(), StoreError> {
+    async fn release_lease(&self, grant: &Id) -> Result<()> {
         // Without a mark this process has not asked for it.
         let Some(mark) = self.holder.marks(|marks| marks.of(grant)) else { return Ok(()) };
         let pool = self.vital()?;

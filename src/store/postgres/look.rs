@@ -5,13 +5,14 @@
 //! every instance that reaches the database, and after `stale_seconds` on the others.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Postgres;
 use super::connect::CONNECTIONS;
-use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, LOGIN, PASSWORD_COLUMNS, login};
-use crate::store::{Folded, LoginRecord, StoreError};
+use super::sql::find;
+use crate::mutex::lock;
+use crate::store::{Folded, LoginRecord, Result, StoreError};
 
 /// The most records that are remembered: some kilobytes each.
 const REMEMBERED: usize = 10_000;
@@ -30,7 +31,7 @@ impl Known {
     }
 
     fn remember(&self, name: &Folded, found: Option<&LoginRecord>, now: Instant) {
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = lock(&self.records);
         let Some(record) = found.filter(|_| !self.stale.is_zero()) else {
             records.remove(name.as_str());
             return;
@@ -46,12 +47,12 @@ impl Known {
 
     /// Whether any record is young enough to be used.
     pub(super) fn has_any(&self, now: Instant) -> bool {
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = lock(&self.records);
         records.values().any(|(read, _)| now.duration_since(*read) < self.stale)
     }
 
     fn recall(&self, name: &Folded, now: Instant) -> Option<LoginRecord> {
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = lock(&self.records);
         let (read, record) = records.get(name.as_str())?;
         (now.duration_since(*read) < self.stale).then(|| record.clone())
     }
@@ -59,7 +60,7 @@ impl Known {
 
 impl Postgres {
     /// The record for a login.
-    pub(super) async fn look(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+    pub(super) async fn look(&self, name: &Folded) -> Result<Option<LoginRecord>> {
         // PostgreSQL stores no NUL in a text, so no account has such a name, and asking would be an error.
         if name.as_str().contains('\0') {
             return Ok(None);
@@ -83,7 +84,7 @@ impl Postgres {
 
     /// Reads, and reads again on another connection if the first was dead: after a restart of the server all open
     /// connections are.
-    async fn read_again(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+    async fn read_again(&self, name: &Folded) -> Result<Option<LoginRecord>> {
         let (began, mut tries) = (Instant::now(), 0);
         loop {
             let error = match self.read(name).await {
@@ -99,11 +100,10 @@ impl Postgres {
         }
     }
 
-    async fn read(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+    async fn read(&self, name: &Folded) -> Result<Option<LoginRecord>> {
         let pool = self.pool()?;
-        let read = sqlx::query(LOGIN!()).bind(name.as_str()).fetch_all(&pool);
-        match tokio::time::timeout(PATIENCE, read).await {
-            Ok(rows) => login(&rows?),
+        match tokio::time::timeout(PATIENCE, find(&pool, name)).await {
+            Ok(found) => found,
             Err(_) => Err(StoreError::Away("nothing came in time".to_owned())),
         }
     }

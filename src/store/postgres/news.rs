@@ -33,62 +33,47 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The listener of one store. It connects at the first wait, because most commands never wait for notices.
 pub(super) struct News {
-    came: Arc<Notify>,
-    /// Notified when another instance has told or asked something.
-    told: Arc<Notify>,
-    /// How the listener connects, if not as the pool does.
-    options: Option<PgConnectOptions>,
-    pool: Pool,
-    /// Whether the last notice that this process sent to itself arrived.
-    arrive: Arc<AtomicBool>,
+    listening: Listening,
     task: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl News {
+    /// `options` say how the listener connects, if not as the pool does.
     pub(super) fn new(options: Option<PgConnectOptions>, pool: Pool) -> Self {
-        Self {
+        let listening = Listening {
+            is_pools: options.is_none(),
+            options: options.unwrap_or_else(|| pool.connect_options()),
+            pool,
             came: Arc::default(),
             told: Arc::default(),
-            options,
-            pool,
             arrive: Arc::default(),
-            task: OnceLock::new(),
-        }
+            own: crate::secret::random_text::<12>(),
+            proven: Arc::default(),
+            has_arrived: Arc::default(),
+            was_silent: Arc::default(),
+        };
+        Self { listening, task: OnceLock::new() }
     }
 
     /// Whether notices arrive at present.
     pub(super) fn arrive(&self) -> bool {
-        self.arrive.load(Ordering::SeqCst)
+        self.listening.arrive.load(Ordering::SeqCst)
     }
 
     /// Waits for the next notice, or for a connection after which notices may have been lost.
     pub(super) async fn next(&self) {
-        self.listen();
-        self.came.notified().await;
+        self.listen().came.notified().await;
     }
 
     /// Waits for the next notice of another instance, or for a connection after which one may have been lost.
     pub(super) async fn told(&self) {
-        self.listen();
-        self.told.notified().await;
+        self.listen().told.notified().await;
     }
 
-    fn listen(&self) {
-        self.task.get_or_init(|| {
-            let listening = Listening {
-                options: self.options.clone().unwrap_or_else(|| self.pool.connect_options()),
-                is_pools: self.options.is_none(),
-                pool: self.pool.clone(),
-                came: self.came.clone(),
-                told: self.told.clone(),
-                arrive: self.arrive.clone(),
-                own: crate::secret::random_text::<12>(),
-                proven: Arc::new(Notify::new()),
-                has_arrived: Arc::default(),
-                was_silent: Arc::new(AtomicBool::new(false)),
-            };
-            AbortOnDropHandle::new(tokio::spawn(listening.run()))
-        });
+    fn listen(&self) -> &Listening {
+        let run = || AbortOnDropHandle::new(tokio::spawn(self.listening.clone().run()));
+        self.task.get_or_init(run);
+        &self.listening
     }
 }
 
@@ -99,7 +84,9 @@ struct Listening {
     is_pools: bool,
     pool: Pool,
     came: Arc<Notify>,
+    /// Notified when another instance has told or asked something.
     told: Arc<Notify>,
+    /// Whether the last notice that this process sent to itself arrived.
     arrive: Arc<AtomicBool>,
     /// The notice that this process sends to itself.
     own: String,

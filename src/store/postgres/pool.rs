@@ -42,7 +42,7 @@ impl Pool {
 
     /// The number of its own connections to the same server.
     pub(super) fn beside(&self, number: usize) -> Self {
-        Self::new(Slots::new(self.connect_options(), number, self.slots.server().clone()))
+        Self::new(Slots::new(self.connect_options(), number, self.slots.server.clone()))
     }
 
     /// A connection that is idle at this moment, as it is.
@@ -51,13 +51,14 @@ impl Pool {
     }
 
     pub(super) fn server(&self) -> &Server {
-        self.slots.server()
+        &self.slots.server
     }
 
     pub(super) fn connect_options(&self) -> PgConnectOptions {
-        self.slots.options().clone()
+        self.slots.options.clone()
     }
 
+    /// A transaction.
     pub(super) async fn begin(&self) -> Result<Writing, Error> {
         match self.server().is_proven() {
             true => self.begin_with("BEGIN").await,
@@ -75,6 +76,18 @@ impl Pool {
         conversation.lent.judge(answered)?;
         Ok(Writing(conversation))
     }
+
+    /// For a single statement, which needs a transaction around it where the server is not proven. [`Writing::commit`] ends
+    /// it.
+    async fn single(&self) -> Result<Writing, Error> {
+        match self.server().is_proven() {
+            true => {
+                let lent = self.slots.acquire().await?;
+                Ok(Writing(Conversation { lent, is_direct: true, is_over: true }))
+            }
+            false => self.begin_with(BEGIN).await,
+        }
+    }
 }
 
 impl<'c> Executor<'c> for &'_ Pool {
@@ -87,16 +100,9 @@ impl<'c> Executor<'c> for &'_ Pool {
     {
         let pool = self.clone();
         let all = async move {
-            let all: Vec<_> = if pool.server().is_proven() {
-                let mut one = pool.slots.acquire().await?;
-                let answered = timeout(PATIENCE, one.ask()?.fetch_many(query).try_collect()).await;
-                one.judge(answered)?
-            } else {
-                let mut transaction = pool.begin().await?;
-                let all = transaction.fetch_many(query).try_collect().await?;
-                transaction.commit().await?;
-                all
-            };
+            let mut one = pool.single().await?;
+            let all = one.all(query).await?;
+            one.commit().await?;
             Ok::<_, Error>(stream::iter(all).map(Ok))
         };
         stream::once(all).try_flatten().boxed()
@@ -109,14 +115,9 @@ impl<'c> Executor<'c> for &'_ Pool {
     {
         let pool = self.clone();
         async move {
-            if pool.server().is_proven() {
-                let mut one = pool.slots.acquire().await?;
-                let answered = timeout(PATIENCE, one.ask()?.fetch_optional(query)).await;
-                return one.judge(answered);
-            }
-            let mut transaction = pool.begin().await?;
-            let row = transaction.fetch_optional(query).await?;
-            transaction.commit().await?;
+            let mut one = pool.single().await?;
+            let row = one.one(query).await?;
+            one.commit().await?;
             Ok(row)
         }
         .boxed()
@@ -146,6 +147,9 @@ pub(super) struct Writing(Conversation);
 impl Writing {
     pub(super) async fn commit(self) -> Result<(), Error> {
         let mut conversation = self.0;
+        if conversation.is_over {
+            return Ok(());
+        }
         let answered = timeout(PATIENCE, conversation.lent.ask()?.execute("COMMIT")).await;
         conversation.lent.judge(answered)?;
         conversation.is_over = true;
@@ -171,8 +175,38 @@ impl DerefMut for Writing {
 pub(super) struct Conversation {
     lent: Lent,
     is_direct: bool,
-    /// Whether it was committed.
+    /// Whether it was committed, or is no transaction.
     is_over: bool,
+}
+
+impl Conversation {
+    async fn all<'q>(
+        &mut self,
+        query: impl Execute<'q, Database> + 'q,
+    ) -> Result<Vec<Either<PgQueryResult, PgRow>>, Error> {
+        let connection = self.lent.ask()?;
+        let asked = match self.is_direct {
+            true => connection.fetch_many(query),
+            false => connection.fetch_many(Unnamed(query)),
+        };
+        let answered = timeout(PATIENCE, asked.try_collect()).await;
+        self.lent.judge(answered)
+    }
+
+    async fn one<'q>(&mut self, query: impl Execute<'q, Database> + 'q) -> Result<Option<PgRow>, Error> {
+        let connection = self.lent.ask()?;
+        let asked = match self.is_direct {
+            true => connection.fetch_optional(query),
+            false => connection.fetch_optional(Unnamed(query)),
+        };
+        let answered = timeout(PATIENCE, asked).await;
+        self.lent.judge(answered)
+    }
+
+    async fn prepared(&mut self, sql: SqlStr, parameters: &[PgTypeInfo]) -> Result<PgStatement, Error> {
+        let answered = timeout(PATIENCE, self.lent.ask()?.prepare_with(sql, parameters)).await;
+        self.lent.judge(answered)
+    }
 }
 
 impl fmt::Debug for Conversation {
@@ -197,16 +231,7 @@ impl<'c> Executor<'c> for &'c mut Conversation {
         'c: 'e,
         E: 'q + Execute<'q, Database>,
     {
-        let all = async move {
-            let connection = self.lent.ask()?;
-            let asked = match self.is_direct {
-                true => connection.fetch_many(query),
-                false => connection.fetch_many(Unnamed(query)),
-            };
-            let answered = timeout(PATIENCE, asked.try_collect()).await;
-            let all: Vec<_> = self.lent.judge(answered)?;
-            Ok::<_, Error>(stream::iter(all).map(Ok))
-        };
+        let all = async move { Ok::<_, Error>(stream::iter(self.all(query).await?).map(Ok)) };
         stream::once(all).try_flatten().boxed()
     }
 
@@ -215,16 +240,7 @@ impl<'c> Executor<'c> for &'c mut Conversation {
         'c: 'e,
         E: 'q + Execute<'q, Database>,
     {
-        async move {
-            let connection = self.lent.ask()?;
-            let asked = match self.is_direct {
-                true => connection.fetch_optional(query),
-                false => connection.fetch_optional(Unnamed(query)),
-            };
-            let answered = timeout(PATIENCE, asked).await;
-            self.lent.judge(answered)
-        }
-        .boxed()
+        self.one(query).boxed()
     }
 
     fn prepare_with<'e>(
@@ -235,11 +251,7 @@ impl<'c> Executor<'c> for &'c mut Conversation {
     where
         'c: 'e,
     {
-        async move {
-            let answered = timeout(PATIENCE, self.lent.ask()?.prepare_with(sql, parameters)).await;
-            self.lent.judge(answered)
-        }
-        .boxed()
+        self.prepared(sql, parameters).boxed()
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::connect::is_standby;
 use super::pool::Pool;
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// How long one connection may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ impl Pulse {
     }
 
     /// Fails at once while the database is away.
-    pub(super) fn is_there(&self) -> Result<(), StoreError> {
+    pub(super) fn is_there(&self) -> Result<()> {
         match self.is_away.load(Ordering::SeqCst) {
             false => Ok(()),
             true => Err(StoreError::Away(format!("{} does not answer", self.shown))),

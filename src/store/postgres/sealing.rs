@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Postgres;
 use super::pool::Writing;
-use crate::store::{SealingLock, StoreError};
+use crate::store::{Result, SealingLock};
 
 /// The transaction that holds the lock. A statement of it waits for nothing, and a rotation of many grants lasts as long as
 /// it gives signs of life.
@@ -45,7 +45,7 @@ struct Sealing {
 }
 
 impl Postgres {
-    pub(super) async fn keep_others_from_sealing(&self) -> Result<SealingLock, StoreError> {
+    pub(super) async fn keep_others_from_sealing(&self) -> Result<SealingLock> {
         let began = Instant::now();
         let mut is_told = false;
         let mut tell = || {

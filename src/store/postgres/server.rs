@@ -4,7 +4,9 @@
 //! So names are used only once it is proven that connections are the server's own ([`super::pool`]). And a connection that
 //! answered a moment ago says more of the server than one that cannot be made ([`super::pulse`]).
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
+
+use crate::mutex::lock;
 use std::time::{Duration, Instant};
 
 /// The server, as it has shown itself.
@@ -32,22 +34,22 @@ impl Server {
 
     /// A connection has brought an answer.
     pub(super) fn answers(&self) {
-        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *lock(&self.answered) = Some(Instant::now());
     }
 
     /// Whether any connection has brought an answer so lately.
     pub(super) fn has_answered_within(&self, time: Duration) -> bool {
-        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let answered = *lock(&self.answered);
         answered.is_some_and(|answered| answered.elapsed() < time)
     }
 
     /// A connection has ended, or brought no answer: the server may have ended the others, too.
     pub(super) fn doubt(&self) {
-        *self.doubted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *lock(&self.doubted) = Some(Instant::now());
     }
 
     /// Whether any connection has ended since `moment`.
     pub(super) fn is_doubted_since(&self, moment: Instant) -> bool {
-        self.doubted.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|doubted| doubted >= moment)
+        lock(&self.doubted).is_some_and(|doubted| doubted >= moment)
     }
 }

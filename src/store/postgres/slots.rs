@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgSeverity};
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::connect::{SESSION, is_standby};
 use super::server::Server;
+use crate::mutex::lock;
 
 /// How long a caller waits for a connection, behind hundreds of others. The deadline of a waiting login comes later.
 const WAIT: Duration = Duration::from_secs(10);
@@ -39,8 +40,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 
 /// The places of connections to one server.
 pub(super) struct Slots {
-    options: PgConnectOptions,
-    server: Arc<Server>,
+    pub(super) options: PgConnectOptions,
+    pub(super) server: Arc<Server>,
     free: Arc<Semaphore>,
     /// The one that was used last is at the end.
     idle: Mutex<Vec<Made>>,
@@ -67,14 +68,6 @@ impl Slots {
     pub(super) fn new(options: PgConnectOptions, number: usize, server: Arc<Server>) -> Arc<Self> {
         let (idle, came) = (Mutex::default(), Notify::new());
         Arc::new(Self { options, server, free: Arc::new(Semaphore::new(number)), idle, came })
-    }
-
-    pub(super) fn options(&self) -> &PgConnectOptions {
-        &self.options
-    }
-
-    pub(super) fn server(&self) -> &Arc<Server> {
-        &self.server
     }
 
     /// A connection that works, or the reason why there is none in time.
@@ -116,7 +109,7 @@ impl Slots {
 
     /// One that is idle, without waiting for it: the one that was used last.
     fn take_idle(&self) -> Option<Made> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         while let Some(made) = idle.pop() {
             // One that is early was made without deadlines.
             if made.at.elapsed() < LIFETIME && !self.server.is_proven_after(made.at) {
@@ -181,7 +174,7 @@ impl Slots {
 
     fn take_back(&self, mut made: Made) {
         made.used = Instant::now();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         idle.push(made);
         while idle.first().is_some_and(|first| first.used.elapsed() > LONGEST_IDLE) {
             say_goodbye(idle.remove(0).connection);
@@ -192,8 +185,7 @@ impl Slots {
 
 impl Drop for Slots {
     fn drop(&mut self) {
-        let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
-        idle.drain(..).for_each(|made| say_goodbye(made.connection));
+        lock(&self.idle).drain(..).for_each(|made| say_goodbye(made.connection));
     }
 }
 

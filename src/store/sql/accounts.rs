@@ -8,15 +8,14 @@ use time::OffsetDateTime;
 
 use super::dialect::{Backend, JSON_NAMES, Row, Writing};
 use super::grants::{folded_owner, put_grant};
-use super::limits::{LimitColumns, day_column, day_of_column};
+use super::limits::{day_column, day_of_column, limit_columns};
 use super::links::end_links;
-use super::names::{find_account, put_name};
-use super::passwords::put_password;
 use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS, account, grant, names, password};
+use super::statements::Query;
 use super::trail::{commit_with, put_act};
 use crate::store::{
-    Account, AccountRow, AccountStore, Act, AppPassword, Authorization, Grant, Granted, Id, Limits,
-    StoreError, fold,
+    Account, AccountRow, AccountStore, Act, AppPassword, Authorization, Grant, Granted, Id, Limits, Result,
+    StoreError, Verifier, fold,
 };
 
 // The rows of the list of accounts on the day $1. What the list says of the app passwords is one text, so that one look at
@@ -39,7 +38,7 @@ macro_rules! ROW {
     };
 }
 
-fn account_row(row: &Row) -> Result<AccountRow, StoreError> {
+fn account_row(row: &Row) -> Result<AccountRow> {
     let aliases = names(&row.try_get::<String, _>("aliases")?);
     let passwords: String = row.try_get("passwords")?;
     let mut passwords = passwords.split(' ');
@@ -61,17 +60,15 @@ fn today() -> String {
 
 #[async_trait]
 impl AccountStore for Backend {
-    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+    async fn accounts(&self) -> Result<Vec<Account>> {
         let sql = concat!("SELECT ", ACCOUNT_COLUMNS!(), " FROM accounts a ORDER BY a.name");
         let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
         let mut accounts = rows.iter().map(account).collect::<Result<Vec<_>, _>>()?;
-        let names = sqlx::query("SELECT name, account_id FROM login_names ORDER BY folded")
-            .fetch_all(&self.pool()?)
-            .await?;
+        let names = sqlx::query_as("SELECT name, account_id FROM login_names ORDER BY folded");
+        let names: Vec<(String, String)> = names.fetch_all(&self.pool()?).await?;
         let mut by_id: HashMap<String, &mut Account> =
             accounts.iter_mut().map(|account| (account.id.0.clone(), account)).collect();
-        for row in names {
-            let (name, id): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        for (name, id) in names {
             if let Some(account) = by_id.get_mut(&id).filter(|account| account.name != name) {
                 account.aliases.push(name);
             }
@@ -79,24 +76,20 @@ impl AccountStore for Backend {
         Ok(accounts)
     }
 
-    async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>, StoreError> {
+    async fn account_page(&self, after: Option<&str>, limit: u32) -> Result<Vec<AccountRow>> {
         let sql = concat!(ROW!(), " WHERE a.name > $2 ORDER BY a.name LIMIT $3");
-        let rows = sqlx::query(sql)
-            .bind(today())
-            .bind(after.unwrap_or(""))
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool()?)
-            .await?;
+        let query = sqlx::query(sql).bind(today()).bind(after.unwrap_or("")).bind(i64::from(limit));
+        let rows = query.fetch_all(&self.pool()?).await?;
         rows.iter().map(account_row).collect()
     }
 
-    async fn account_row(&self, account: &Id) -> Result<Option<AccountRow>, StoreError> {
+    async fn account_row(&self, account: &Id) -> Result<Option<AccountRow>> {
         let sql = concat!(ROW!(), " WHERE a.id = $2");
         let row = sqlx::query(sql).bind(today()).bind(&account.0).fetch_optional(&self.pool()?).await?;
         row.as_ref().map(account_row).transpose()
     }
 
-    async fn authorize(&self, authorization: &Authorization, acts: &[Act]) -> Result<Account, StoreError> {
+    async fn authorize(&self, authorization: &Authorization, acts: &[Act]) -> Result<Account> {
         let mut transaction = self.write().await?;
         let grant = match &authorization.grant {
             Granted::New(grant) => {
@@ -131,33 +124,30 @@ impl AccountStore for Backend {
         Ok(account)
     }
 
-    async fn remove_account(&self, account: &Id, act: &Act) -> Result<(), StoreError> {
+    async fn remove_account(&self, account: &Id, act: &Act) -> Result<()> {
         let mut transaction = self.write().await?;
         let sql = "SELECT grant_id FROM accounts WHERE id = $1";
-        let row = sqlx::query(sql).bind(&account.0).fetch_optional(&mut *transaction).await?;
-        let used = row.map(|row| row.try_get::<Option<String>, _>(0)).transpose()?.flatten();
+        let used =
+            sqlx::query_scalar(sql).bind(&account.0).fetch_optional(&mut *transaction).await?.flatten();
         let sql = "DELETE FROM accounts WHERE id = $1";
         let done = sqlx::query(sql).bind(&account.0).execute(&mut *transaction).await?;
         drop_unused_grant(&mut transaction, used.map(Id).as_ref()).await?;
         commit_with(transaction, done.rows_affected() == 1, act).await.map(drop)
     }
 
-    async fn add_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool, StoreError> {
+    async fn add_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool> {
         let mut transaction = self.write().await?;
         let is_new = put_name(&mut transaction, account, alias).await?;
         commit_with(transaction, is_new, act).await
     }
 
-    async fn remove_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool, StoreError> {
+    async fn remove_alias(&self, account: &Id, alias: &str, act: &Act) -> Result<bool> {
         let sql = "DELETE FROM login_names WHERE folded = $1 AND account_id = $2 \
              AND name <> (SELECT name FROM accounts WHERE id = account_id)";
-        let mut transaction = self.write().await?;
-        let query = sqlx::query(sql).bind(fold(alias).as_str().to_owned()).bind(&account.0);
-        let done = query.execute(&mut *transaction).await?;
-        commit_with(transaction, done.rows_affected() == 1, act).await
+        self.change(sqlx::query(sql).bind(fold(alias).as_str()).bind(&account.0), act).await
     }
 
-    async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>, StoreError> {
+    async fn passwords(&self, account: &Id) -> Result<Vec<AppPassword>> {
         let sql = concat!(
             "SELECT ",
             PASSWORD_COLUMNS!(),
@@ -167,69 +157,48 @@ impl AccountStore for Backend {
         rows.iter().filter_map(|row| password(row).transpose()).collect()
     }
 
-    async fn add_password(&self, password: &AppPassword, act: &Act) -> Result<(), StoreError> {
+    async fn add_password(&self, password: &AppPassword, act: &Act) -> Result<()> {
         let mut transaction = self.write().await?;
         put_password(&mut transaction, &password.account, password).await?;
         commit_with(transaction, true, act).await.map(drop)
     }
 
-    async fn remove_password(&self, account: &Id, name: &str, act: &Act) -> Result<bool, StoreError> {
+    async fn remove_password(&self, account: &Id, name: &str, act: &Act) -> Result<bool> {
         let sql = "DELETE FROM passwords WHERE account_id = $1 AND name = $2";
-        let mut transaction = self.write().await?;
-        let done = sqlx::query(sql).bind(&account.0).bind(name).execute(&mut *transaction).await?;
-        commit_with(transaction, done.rows_affected() == 1, act).await
+        self.change(sqlx::query(sql).bind(&account.0).bind(name), act).await
     }
 
-    async fn limit_password(
-        &self,
-        account: &Id,
-        name: &str,
-        limits: &Limits,
-        act: &Act,
-    ) -> Result<bool, StoreError> {
-        let columns = LimitColumns::from(limits);
+    async fn limit_password(&self, account: &Id, name: &str, limits: &Limits, act: &Act) -> Result<bool> {
         let sql = "UPDATE passwords SET protocols = $1, networks = $2, last_day = $3 \
              WHERE account_id = $4 AND name = $5";
-        let mut transaction = self.write().await?;
-        let done = sqlx::query(sql)
-            .bind(columns.protocols)
-            .bind(columns.networks)
-            .bind(columns.last_day)
-            .bind(&account.0)
-            .bind(name)
-            .execute(&mut *transaction)
-            .await?;
-        commit_with(transaction, done.rows_affected() == 1, act).await
+        let query = limit_columns(limits).into_iter().fold(sqlx::query(sql), Query::bind);
+        self.change(query.bind(&account.0).bind(name), act).await
     }
 
-    async fn set_disabled(&self, account: &Id, disabled: bool, act: &Act) -> Result<bool, StoreError> {
+    async fn set_disabled(&self, account: &Id, disabled: bool, act: &Act) -> Result<bool> {
         let sql = "UPDATE accounts SET disabled = $1 WHERE id = $2 AND disabled <> $1";
-        let mut transaction = self.write().await?;
-        let done = sqlx::query(sql).bind(disabled).bind(&account.0).execute(&mut *transaction).await?;
-        commit_with(transaction, done.rows_affected() == 1, act).await
+        self.change(sqlx::query(sql).bind(disabled).bind(&account.0), act).await
     }
 }
 
 /// Inserts `grant`, unless its owner has a grant at its provider; returns the identity of the grant that is there
 /// afterwards.
-async fn put_grant_unless_there(transaction: &mut Writing, grant: &Grant) -> Result<Id, StoreError> {
+async fn put_grant_unless_there(transaction: &mut Writing, grant: &Grant) -> Result<Id> {
     let owner = folded_owner(&grant.owner, grant.kind());
     let sql = "SELECT id FROM grants WHERE provider = $1 AND owner_folded = $2";
-    let known = sqlx::query(sql).bind(&grant.provider).bind(owner).fetch_optional(&mut **transaction).await?;
-    match known {
-        Some(row) => Ok(Id(row.try_get(0)?)),
-        None => {
-            put_grant(transaction, grant).await?;
-            Ok(grant.id.clone())
-        }
+    let known = sqlx::query_scalar(sql).bind(&grant.provider).bind(owner);
+    if let Some(id) = known.fetch_optional(&mut **transaction).await? {
+        return Ok(Id(id));
     }
+    put_grant(transaction, grant).await?;
+    Ok(grant.id.clone())
 }
 
 async fn put_account(
     transaction: &mut Writing,
     Authorization { account: name, id, disabled, .. }: &Authorization,
     grant: &Id,
-) -> Result<Account, StoreError> {
+) -> Result<Account> {
     let known = find_account(transaction, name).await?;
     if known.is_none() {
         let sql = "INSERT INTO accounts (id, name) VALUES ($1, $2)";
@@ -252,9 +221,51 @@ async fn put_account(
 }
 
 /// Removes an account's former grant if no account uses it any more.
-async fn drop_unused_grant(transaction: &mut Writing, used: Option<&Id>) -> Result<(), StoreError> {
+async fn drop_unused_grant(transaction: &mut Writing, used: Option<&Id>) -> Result<()> {
     let Some(id) = used else { return Ok(()) };
     let sql = "DELETE FROM grants WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE grant_id = $1)";
     sqlx::query(sql).bind(&id.0).execute(&mut **transaction).await?;
     Ok(())
+}
+
+/// Adds an app password to an account.
+async fn put_password(transaction: &mut Writing, account: &Id, password: &AppPassword) -> Result<()> {
+    let (generated, chosen) = match &password.verifier {
+        Verifier::Generated(hash) => (Some(hash), None),
+        Verifier::Chosen(hash) => (None, Some(hash)),
+    };
+    let sql = "INSERT INTO passwords (id, account_id, name, generated, chosen, created_at, protocols, networks, last_day) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (account_id, name) DO NOTHING";
+    let query = sqlx::query(sql).bind(&password.id.0).bind(&account.0).bind(&password.name);
+    let query = query.bind(generated).bind(chosen).bind(password.created_at.unix_timestamp());
+    let query = limit_columns(&password.limits).into_iter().fold(query, Query::bind);
+    match query.execute(&mut **transaction).await?.rows_affected() {
+        0 => Err(StoreError::PasswordNameTaken { name: password.name.clone() }),
+        _ => Ok(()),
+    }
+}
+
+/// The account with this login name.
+async fn find_account(transaction: &mut Writing, name: &str) -> Result<Option<Account>> {
+    let sql = concat!(
+        "SELECT ",
+        ACCOUNT_COLUMNS!(),
+        " FROM login_names n JOIN accounts a ON a.id = n.account_id WHERE n.folded = $1"
+    );
+    let row = sqlx::query(sql).bind(fold(name).as_str()).fetch_optional(&mut **transaction).await?;
+    row.as_ref().map(account).transpose()
+}
+
+/// Makes `name` a login name of `account`; returns whether it is new. A name of another account is refused.
+async fn put_name(transaction: &mut Writing, account: &Id, name: &str) -> Result<bool> {
+    match find_account(transaction, name).await? {
+        Some(owner) if owner.id == *account => Ok(false),
+        Some(owner) => Err(StoreError::LoginNameTaken { name: name.to_owned(), account: owner.name }),
+        None => {
+            let sql = "INSERT INTO login_names (folded, name, account_id) VALUES ($1, $2, $3)";
+            let query = sqlx::query(sql).bind(fold(name).as_str()).bind(name).bind(&account.0);
+            query.execute(&mut **transaction).await?;
+            Ok(true)
+        }
+    }
 }

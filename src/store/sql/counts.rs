@@ -6,11 +6,11 @@ use time::OffsetDateTime;
 
 use super::dialect::{Backend, Row};
 use super::rows::{kind, time_of};
-use crate::store::{CountStore, GrantCount, GrantState, StoreError};
+use crate::store::{CountStore, GrantCount, GrantState, Result, StoreError};
 
 #[async_trait]
 impl CountStore for Backend {
-    async fn grant_counts(&self) -> Result<Vec<GrantCount>, StoreError> {
+    async fn grant_counts(&self) -> Result<Vec<GrantCount>> {
         let sql = "SELECT provider, kind, state, count(*) AS grants, min(refresh_expires_at) AS refresh_expires_at, \
              min(coalesce(refreshed_at, authorized_at)) AS renewed_at \
              FROM grants WHERE in_force GROUP BY provider, kind, state";
@@ -19,7 +19,7 @@ impl CountStore for Backend {
     }
 }
 
-fn count(row: &Row) -> Result<GrantCount, StoreError> {
+fn count(row: &Row) -> Result<GrantCount> {
     let (state, grants): (String, i64) = (row.try_get("state")?, row.try_get("grants")?);
     let state = GrantState::from_name(&state)
         .ok_or_else(|| StoreError::Unusable(format!("grants are in the unknown state {state:?}")))?;

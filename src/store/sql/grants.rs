@@ -8,10 +8,11 @@ use super::dialect::{
     Backend, Driver, JSON_NAMES, LISTED, LOOK_AGAIN_FOR_NEWS, LOOK_AGAIN_FOR_UPKEEP, Writing,
 };
 use super::rows::{GRANT_COLUMNS, cure_column, grant, join_scopes, seconds, status};
+use super::statements::Query;
 use super::trail::{commit_with, put_act};
 use crate::store::{
-    Act, Grant, GrantKind, GrantStatus, GrantStore, Id, LONGEST_LOOK, NextLook, Right, StoreError, Watch,
-    fold,
+    Act, Grant, GrantKind, GrantStatus, GrantStore, Id, LONGEST_LOOK, NextLook, Result, Right, StoreError,
+    Watch, fold,
 };
 
 /// No check is delayed longer than [`LONGEST_LOOK`]; a much later time was stored under a wrong clock.
@@ -56,67 +57,44 @@ macro_rules! due_by {
 
 #[async_trait]
 impl GrantStore for Backend {
-    async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
+    async fn grants(&self) -> Result<Vec<Grant>> {
         let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g");
         let rows = sqlx::query(sql).fetch_all(&self.pool()?).await?;
         rows.iter().filter_map(|row| grant(row).transpose()).collect()
     }
 
-    async fn grant(&self, id: &Id) -> Result<Option<Grant>, StoreError> {
+    async fn grant(&self, id: &Id) -> Result<Option<Grant>> {
         let sql = concat!("SELECT ", GRANT_COLUMNS!(), " FROM grants g WHERE g.id = $1");
         let row = sqlx::query(sql).bind(&id.0).fetch_optional(&self.pool()?).await?;
         row.as_ref().map_or(Ok(None), grant)
     }
 
-    async fn grant_of(
-        &self,
-        provider: &str,
-        owner: &str,
-        kind: GrantKind,
-    ) -> Result<Option<Grant>, StoreError> {
+    async fn grant_of(&self, provider: &str, owner: &str, kind: GrantKind) -> Result<Option<Grant>> {
         let sql = concat!(
             "SELECT ",
             GRANT_COLUMNS!(),
             " FROM grants g WHERE g.provider = $1 AND g.owner_folded = $2"
         );
-        let row = sqlx::query(sql)
-            .bind(provider)
-            .bind(folded_owner(owner, kind))
-            .fetch_optional(&self.pool()?)
-            .await?;
+        let query = sqlx::query(sql).bind(provider).bind(folded_owner(owner, kind));
+        let row = query.fetch_optional(&self.pool()?).await?;
         row.as_ref().map_or(Ok(None), grant)
     }
 
-    async fn update_grant(&self, grant: &Grant) -> Result<i64, StoreError> {
+    async fn update_grant(&self, grant: &Grant) -> Result<i64> {
         let lease = self.known_lease(&grant.id)?;
-        match write_grant(&self.vital()?, grant, &lease).await? {
-            true => {
-                self.lease_ended(&grant.id);
-                Ok(grant.revision + 1)
-            }
-            false => Err(StoreError::Conflict),
-        }
+        let written = write_grant(&self.vital()?, grant, &lease).await?;
+        self.revision_of(grant, written)
     }
 
-    async fn end_grant(&self, grant: &Grant, act: &Act) -> Result<i64, StoreError> {
+    async fn end_grant(&self, grant: &Grant, act: &Act) -> Result<i64> {
         let lease = self.known_lease(&grant.id)?;
         let mut transaction = self.write().await?;
         let written = write_grant(&mut *transaction, grant, &lease).await?;
-        match commit_with(transaction, written, act).await? {
-            true => {
-                self.lease_ended(&grant.id);
-                Ok(grant.revision + 1)
-            }
-            false => Err(StoreError::Conflict),
-        }
+        commit_with(transaction, written, act).await?;
+        self.revision_of(grant, written)
     }
 
-    async fn statuses(
-        &self,
-        watch: Watch,
-        after: Option<&Id>,
-        limit: u32,
-    ) -> Result<Vec<GrantStatus>, StoreError> {
+    async fn statuses(&self, watch: Watch, after: Option<&Id>, limit: u32) -> Result<Vec<GrantStatus>> {
         let sql = match watch {
             Watch::Upkeep => page_by!("upkeep_at"),
             Watch::News => page_by!("news_at"),
@@ -126,26 +104,18 @@ impl GrantStore for Backend {
         rows.iter().map(status).collect()
     }
 
-    async fn due(
-        &self,
-        watch: Watch,
-        now: OffsetDateTime,
-        limit: u32,
-    ) -> Result<Vec<GrantStatus>, StoreError> {
+    async fn due(&self, watch: Watch, now: OffsetDateTime, limit: u32) -> Result<Vec<GrantStatus>> {
         let sql = match watch {
             Watch::Upkeep => due_by!("upkeep_at"),
             Watch::News => due_by!("news_at"),
         };
-        let rows = sqlx::query(sql)
-            .bind(now.unix_timestamp())
-            .bind(now.saturating_add(TOO_LATE).unix_timestamp())
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool()?)
-            .await?;
+        let too_late = now.saturating_add(TOO_LATE).unix_timestamp();
+        let query = sqlx::query(sql).bind(now.unix_timestamp()).bind(too_late).bind(i64::from(limit));
+        let rows = query.fetch_all(&self.pool()?).await?;
         rows.iter().map(status).collect()
     }
 
-    async fn look_again(&self, watch: Watch, looks: &[NextLook]) -> Result<(), StoreError> {
+    async fn look_again(&self, watch: Watch, looks: &[NextLook]) -> Result<()> {
         if looks.is_empty() {
             return Ok(());
         }
@@ -156,8 +126,7 @@ impl GrantStore for Backend {
         let look =
             |look: &NextLook| json!({"id": look.grant.0, "seen": look.seen, "at": look.at.unix_timestamp()});
         let looks: Value = looks.iter().map(look).collect();
-        sqlx::query(sql).bind(looks.to_string()).execute(&self.pool()?).await?;
-        Ok(())
+        self.run(sqlx::query(sql).bind(looks.to_string())).await.map(drop)
     }
 
     async fn claim_telling(
@@ -166,37 +135,34 @@ impl GrantStore for Backend {
         told: Option<&str>,
         now: OffsetDateTime,
         until: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let sql = "UPDATE grants SET telling_until = $1 \
              WHERE id = $2 AND told IS NOT DISTINCT FROM $3 AND (telling_until IS NULL OR telling_until <= $4)";
-        let done = sqlx::query(sql)
-            .bind(until.unix_timestamp())
-            .bind(&grant.0)
-            .bind(told)
-            .bind(now.unix_timestamp())
-            .execute(&self.pool()?)
-            .await?;
-        Ok(done.rows_affected() == 1)
+        let query = sqlx::query(sql).bind(until.unix_timestamp()).bind(&grant.0).bind(told);
+        Ok(self.run(query.bind(now.unix_timestamp())).await? == 1)
     }
 
-    async fn set_told(
-        &self,
-        grants: &[&Id],
-        told: Option<&str>,
-        act: Option<&Act>,
-    ) -> Result<(), StoreError> {
+    async fn set_told(&self, grants: &[&Id], told: Option<&str>, act: Option<&Act>) -> Result<()> {
         let sql =
             concat!("UPDATE grants SET told = $1, telling_until = NULL WHERE id IN (", LISTED!("$2"), ")");
         let grants: Value = grants.iter().map(|grant| grant.0.as_str()).collect();
         let query = sqlx::query(sql).bind(told).bind(grants.to_string());
-        let Some(act) = act else {
-            query.execute(&self.pool()?).await?;
-            return Ok(());
-        };
+        let Some(act) = act else { return self.run(query).await.map(drop) };
         let mut transaction = self.write().await?;
         query.execute(&mut *transaction).await?;
         put_act(&mut transaction, act).await?;
         Ok(transaction.commit().await?)
+    }
+}
+
+impl Backend {
+    /// The new revision of a grant that was `written`, which has released its lease.
+    fn revision_of(&self, grant: &Grant, written: bool) -> Result<i64> {
+        if !written {
+            return Err(StoreError::Conflict);
+        }
+        self.lease_ended(&grant.id);
+        Ok(grant.revision + 1)
     }
 }
 
@@ -207,7 +173,7 @@ async fn write_grant(
     connection: impl sqlx::Executor<'_, Database = Driver>,
     grant: &Grant,
     (holder, mark): &(Option<String>, Option<i64>),
-) -> Result<bool, StoreError> {
+) -> Result<bool> {
     let sql = "UPDATE grants SET revision = revision + 1, provider = $1, owner = $2, owner_folded = $3, kind = $4, app_in_force = $5, scopes = $6, \
          refresh_token = $7, access_token = $8, access_expires_at = $9, state = $10, last_error = $11, cause_kind = $12, cause_code = $13, cure = $14, failed_at = $15, failures = $16, \
          retry_at = $17, authorized_at = $18, refreshed_at = $19, refresh_expires_at = $20, \
@@ -215,19 +181,14 @@ async fn write_grant(
          lease_until = CASE WHEN lease_holder = $22 AND coalesce($23, lease_taken_at) >= lease_taken_at THEN NULL ELSE lease_until END, \
          lease_holder = CASE WHEN lease_holder = $22 AND coalesce($23, lease_taken_at) >= lease_taken_at THEN NULL ELSE lease_holder END \
          WHERE id = $24 AND revision = $25";
-    let done = bind_grant(sqlx::query(sql), grant)
-        .bind(holder.as_deref())
-        .bind(*mark)
-        .bind(&grant.id.0)
-        .bind(grant.revision)
-        .execute(connection)
-        .await?;
+    let query = bind_grant(sqlx::query(sql), grant).bind(holder.as_deref()).bind(*mark);
+    let done = query.bind(&grant.id.0).bind(grant.revision).execute(connection).await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// A person's consent replaces a concurrent refresh: the row's revision increases, so a refresh that began earlier
 /// fails.
-pub(super) async fn put_grant(transaction: &mut Writing, grant: &Grant) -> Result<(), StoreError> {
+pub(super) async fn put_grant(transaction: &mut Writing, grant: &Grant) -> Result<()> {
     let sql = "INSERT INTO grants (provider, owner, owner_folded, kind, app_in_force, scopes, refresh_token, access_token, \
          access_expires_at, state, last_error, cause_kind, cause_code, cure, failed_at, failures, retry_at, authorized_at, refreshed_at, refresh_expires_at, \
          interrupted_at, id, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, 1) \
@@ -251,8 +212,6 @@ pub(super) fn folded_owner(owner: &str, kind: GrantKind) -> String {
         GrantKind::App => format!("app:{}", owner.as_str()),
     }
 }
-
-type Query<'q> = sqlx::query::Query<'q, Driver, <Driver as sqlx::Database>::Arguments>;
 
 /// Binds the columns of [`put_grant`] and `update_grant`, in their common order.
 fn bind_grant<'q>(query: Query<'q>, grant: &'q Grant) -> Query<'q> {

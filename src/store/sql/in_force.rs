@@ -7,14 +7,14 @@ use time::Date;
 
 use super::dialect::{LISTED, Pool};
 use super::limits::day_column;
-use crate::store::{Id, StoreError};
+use crate::store::{Id, Result, StoreError};
 
 /// Number of passwords asked for at once.
 const AT_ONCE: usize = 2000;
 
 /// The app passwords among `of` that are in force on `today`. Only the rows of `of` are read, because an installation
 /// with many accounts has few sessions at one instance.
-pub(super) async fn in_force(pool: &Pool, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError> {
+pub(in crate::store) async fn in_force(pool: &Pool, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>> {
     let sql = concat!(
         "SELECT p.id FROM passwords p JOIN accounts a ON a.id = p.account_id \
          JOIN grants g ON g.id = a.grant_id WHERE g.in_force AND NOT a.disabled \

@@ -9,26 +9,15 @@ use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 
 use super::dialect::Row;
-use crate::store::{Limits, StoreError};
+use crate::store::{Limits, Result, StoreError};
 
 const DAY: StaticFormatDescription = format_description!("[year]-[month]-[day]");
 
-/// The columns of limits.
-pub(super) struct LimitColumns {
-    pub(super) protocols: Option<String>,
-    pub(super) networks: Option<String>,
-    pub(super) last_day: Option<String>,
-}
-
-impl From<&Limits> for LimitColumns {
-    fn from(limits: &Limits) -> Self {
-        let networks: Vec<String> = limits.networks.iter().map(IpNet::to_string).collect();
-        Self {
-            protocols: limits.doors.as_ref().map(|doors| doors.join(",")),
-            networks: (!networks.is_empty()).then(|| networks.join(" ")),
-            last_day: limits.last_day.map(day_column),
-        }
-    }
+/// The columns `protocols`, `networks` and `last_day`.
+pub(super) fn limit_columns(limits: &Limits) -> [Option<String>; 3] {
+    let networks: Vec<String> = limits.networks.iter().map(IpNet::to_string).collect();
+    let networks = (!networks.is_empty()).then(|| networks.join(" "));
+    [limits.doors.as_ref().map(|doors| doors.join(",")), networks, limits.last_day.map(day_column)]
 }
 
 /// A day as text that sorts like days.
@@ -43,7 +32,7 @@ pub(super) fn day_of_column(text: &str) -> Option<Date> {
 }
 
 /// The limits of an app password's row.
-pub(super) fn limits(row: &Row) -> Result<Limits, StoreError> {
+pub(super) fn limits(row: &Row) -> Result<Limits> {
     let column = |name: &str| row.try_get::<Option<String>, _>(name);
     let unreadable =
         |what: &str| StoreError::Unusable(format!("an app password has the unreadable limit {what:?}"));

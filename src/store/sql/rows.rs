@@ -9,8 +9,8 @@ use super::dialect::Row;
 use super::limits::limits;
 use crate::store::dates::sane_date_of;
 use crate::store::{
-    Account, AppPassword, Grant, GrantKind, GrantState, GrantStatus, Id, LastRefusal, LoginRecord,
-    MailboxTrouble, Right, SignInAs, StoreError, Verifier,
+    Account, AppPassword, Grant, GrantKind, GrantState, GrantStatus, Id, LastRefusal, MailboxTrouble, Result,
+    Right, SignInAs, StoreError, Verifier,
 };
 use crate::trouble::{Cause, CauseKind, Cure, Trouble};
 
@@ -41,33 +41,7 @@ macro_rules! PASSWORD_COLUMNS {
          p.last_day AS p_last_day"
     };
 }
-// All data for a login under the name $1.
-macro_rules! LOGIN {
-    () => {
-        concat!(
-            "SELECT ",
-            ACCOUNT_COLUMNS!(),
-            ", ",
-            GRANT_COLUMNS!(),
-            ", ",
-            PASSWORD_COLUMNS!(),
-            " FROM login_names n JOIN accounts a ON a.id = n.account_id",
-            " LEFT JOIN grants g ON g.id = a.grant_id LEFT JOIN passwords p ON p.account_id = a.id",
-            " WHERE n.folded = $1"
-        )
-    };
-}
-pub(super) use {ACCOUNT_COLUMNS, GRANT_COLUMNS, LOGIN, PASSWORD_COLUMNS};
-
-/// The record in the rows of `LOGIN`, which are one for each app password.
-pub(super) fn login(rows: &[Row]) -> Result<Option<LoginRecord>, StoreError> {
-    let Some(first) = rows.first() else { return Ok(None) };
-    let mut record = LoginRecord { account: account(first)?, grant: grant(first)?, passwords: Vec::new() };
-    for row in rows {
-        record.passwords.extend(password(row)?);
-    }
-    Ok(Some(record))
-}
+pub(super) use {ACCOUNT_COLUMNS, GRANT_COLUMNS, PASSWORD_COLUMNS};
 
 /// A column of names, as JSON: an old name may hold any character, line feeds included.
 pub(super) fn names(json: &str) -> Vec<String> {
@@ -75,7 +49,7 @@ pub(super) fn names(json: &str) -> Vec<String> {
 }
 
 /// The account of a row, without its aliases.
-pub(super) fn account(row: &Row) -> Result<Account, StoreError> {
+pub(super) fn account(row: &Row) -> Result<Account> {
     Ok(Account {
         id: Id(row.try_get("a_id")?),
         name: row.try_get("a_name")?,
@@ -93,7 +67,7 @@ pub(super) fn account(row: &Row) -> Result<Account, StoreError> {
     })
 }
 
-fn refusal(row: &Row) -> Result<Option<LastRefusal>, StoreError> {
+fn refusal(row: &Row) -> Result<Option<LastRefusal>> {
     let (Some(at), Some(cause)) =
         (time_of(row, "a_refusal_at")?, row.try_get::<Option<String>, _>("a_refusal_cause")?)
     else {
@@ -115,7 +89,7 @@ fn refusal_cause(json: &str) -> Cause {
 }
 
 /// Reads each trouble separately, so that one of a newer version, which this one cannot read, hides no other.
-fn troubles(row: &Row) -> Result<BTreeMap<String, MailboxTrouble>, StoreError> {
+fn troubles(row: &Row) -> Result<BTreeMap<String, MailboxTrouble>> {
     let json: String = row.try_get("a_troubles")?;
     let all: BTreeMap<String, serde_json::Value> = serde_json::from_str(&json).unwrap_or_default();
     let known =
@@ -124,7 +98,7 @@ fn troubles(row: &Row) -> Result<BTreeMap<String, MailboxTrouble>, StoreError> {
 }
 
 /// The grant of a row, if an outer join found one.
-pub(super) fn grant(row: &Row) -> Result<Option<Grant>, StoreError> {
+pub(super) fn grant(row: &Row) -> Result<Option<Grant>> {
     let Some(id) = row.try_get::<Option<String>, _>("g_id")? else { return Ok(None) };
     let state: String = row.try_get("g_state")?;
     let scopes: String = row.try_get("g_scopes")?;
@@ -151,7 +125,7 @@ pub(super) fn grant(row: &Row) -> Result<Option<Grant>, StoreError> {
 }
 
 /// The trouble of a grant, from columns whose names begin with `prefix`.
-pub(super) fn grant_trouble(row: &Row, prefix: &str) -> Result<Option<Trouble>, StoreError> {
+pub(super) fn grant_trouble(row: &Row, prefix: &str) -> Result<Option<Trouble>> {
     let column = |name: &str| row.try_get::<Option<String>, _>(&*format!("{prefix}{name}"));
     let Some(text) = column("last_error")? else { return Ok(None) };
     let kind = column("cause_kind")?.as_deref().and_then(CauseKind::from_name);
@@ -169,7 +143,7 @@ pub(super) fn cure_column(trouble: Option<&Trouble>) -> Option<String> {
     trouble.and_then(|trouble| serde_json::to_string(&trouble.cure).ok())
 }
 
-fn right(row: &Row) -> Result<Right, StoreError> {
+fn right(row: &Row) -> Result<Right> {
     let was = kind(row, "g_kind")?;
     Ok(match (row.try_get("g_in_force")?, row.try_get("g_refresh_token")?) {
         (true, Some(refresh_token)) => Right::Person { refresh_token },
@@ -178,7 +152,7 @@ fn right(row: &Row) -> Result<Right, StoreError> {
     })
 }
 
-pub(super) fn kind(row: &Row, column: &str) -> Result<GrantKind, StoreError> {
+pub(super) fn kind(row: &Row, column: &str) -> Result<GrantKind> {
     Ok(match row.try_get::<String, _>(column)? == GrantKind::App.name() {
         true => GrantKind::App,
         false => GrantKind::Person,
@@ -186,7 +160,7 @@ pub(super) fn kind(row: &Row, column: &str) -> Result<GrantKind, StoreError> {
 }
 
 /// The app password of a row, if an outer join found one.
-pub(super) fn password(row: &Row) -> Result<Option<AppPassword>, StoreError> {
+pub(super) fn password(row: &Row) -> Result<Option<AppPassword>> {
     let Some(id) = row.try_get::<Option<String>, _>("p_id")? else { return Ok(None) };
     let generated: Option<Vec<u8>> = row.try_get("p_generated")?;
     let verifier = match generated {
@@ -214,18 +188,18 @@ pub(super) fn join_scopes(scopes: &[String]) -> String {
 }
 
 /// A count, which the database keeps in a wider type.
-pub(super) fn number(row: &Row, column: &str) -> Result<u32, StoreError> {
+pub(super) fn number(row: &Row, column: &str) -> Result<u32> {
     let number: i64 = row.try_get(column)?;
     Ok(u32::try_from(number).unwrap_or_default())
 }
 
-pub(super) fn time_of(row: &Row, column: &str) -> Result<Option<OffsetDateTime>, StoreError> {
+pub(super) fn time_of(row: &Row, column: &str) -> Result<Option<OffsetDateTime>> {
     let seconds: Option<i64> = row.try_get(column)?;
     Ok(seconds.map(sane_date_of))
 }
 
 /// A row of `STATUS!` in `grants.rs`.
-pub(super) fn status(row: &Row) -> Result<GrantStatus, StoreError> {
+pub(super) fn status(row: &Row) -> Result<GrantStatus> {
     let (id, state): (String, String) = (row.try_get("id")?, row.try_get("state")?);
     Ok(GrantStatus {
         state: GrantState::from_name(&state)

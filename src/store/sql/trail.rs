@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::dialect::{Backend, Row, Writing};
 use super::rows::{names, time_of};
-use crate::store::{Act, Actor, StoreError, TrailEntry, TrailStore};
+use crate::store::{Act, Actor, Result, StoreError, TrailEntry, TrailStore};
 
 /// Long enough for a yearly review.
 const LONGEST: Duration = Duration::days(400);
@@ -17,18 +17,13 @@ const MOST: i64 = 100_000;
 
 #[async_trait]
 impl TrailStore for Backend {
-    async fn record(&self, act: &Act) -> Result<(), StoreError> {
+    async fn record(&self, act: &Act) -> Result<()> {
         let mut transaction = self.write().await?;
         put_act(&mut transaction, act).await?;
         Ok(transaction.commit().await?)
     }
 
-    async fn trail(
-        &self,
-        since: Option<OffsetDateTime>,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<TrailEntry>, StoreError> {
+    async fn trail(&self, since: Option<OffsetDateTime>, after: i64, limit: u32) -> Result<Vec<TrailEntry>> {
         let sql = "SELECT id, at, deed, accounts, about, surface, \"user\", uid FROM trail \
              WHERE id > $1 AND at >= $2 ORDER BY id LIMIT $3";
         let since = since.map_or(i64::MIN, OffsetDateTime::unix_timestamp);
@@ -42,7 +37,7 @@ impl TrailStore for Backend {
         account: Option<&str>,
         before: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<TrailEntry>, StoreError> {
+    ) -> Result<Vec<TrailEntry>> {
         // The names are a JSON array: a name is found with its quotation marks.
         let name = account.map(serde_json::to_string).transpose();
         let name = name.map_err(|error| StoreError::Failed(error.into()))?.unwrap_or_default();
@@ -56,35 +51,22 @@ impl TrailStore for Backend {
 }
 
 /// Writes `act` in the transaction of its change, and removes entries that are too old.
-pub(super) async fn put_act(transaction: &mut Writing, act: &Act) -> Result<(), StoreError> {
+pub(super) async fn put_act(transaction: &mut Writing, act: &Act) -> Result<()> {
     let sql = "INSERT INTO trail (at, deed, accounts, about, surface, \"user\", uid) VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    sqlx::query(sql)
-        .bind(act.at.unix_timestamp())
-        .bind(&act.deed)
-        .bind(serde_json::to_string(&act.accounts).unwrap_or_default())
-        .bind(&act.about)
-        .bind(&act.actor.surface)
-        .bind(&act.actor.user)
-        .bind(act.actor.uid.map(i64::from))
-        .execute(&mut **transaction)
-        .await?;
+    let accounts = serde_json::to_string(&act.accounts).unwrap_or_default();
+    let query =
+        sqlx::query(sql).bind(act.at.unix_timestamp()).bind(&act.deed).bind(accounts).bind(&act.about);
+    let query = query.bind(&act.actor.surface).bind(&act.actor.user).bind(act.actor.uid.map(i64::from));
+    query.execute(&mut **transaction).await?;
     let sql = "DELETE FROM trail WHERE (at < $1 AND id <= (SELECT max(id) FROM trail) - $2) \
          OR id <= (SELECT max(id) FROM trail) - $3";
-    sqlx::query(sql)
-        .bind(act.at.saturating_sub(LONGEST).unix_timestamp())
-        .bind(FEWEST)
-        .bind(MOST)
-        .execute(&mut **transaction)
-        .await?;
+    let query = sqlx::query(sql).bind(act.at.saturating_sub(LONGEST).unix_timestamp());
+    query.bind(FEWEST).bind(MOST).execute(&mut **transaction).await?;
     Ok(())
 }
 
 /// Commits a change with its act, if there was a change; returns whether there was.
-pub(super) async fn commit_with(
-    mut transaction: Writing,
-    changed: bool,
-    act: &Act,
-) -> Result<bool, StoreError> {
+pub(super) async fn commit_with(mut transaction: Writing, changed: bool, act: &Act) -> Result<bool> {
     if changed {
         put_act(&mut transaction, act).await?;
         transaction.commit().await?;
@@ -92,7 +74,7 @@ pub(super) async fn commit_with(
     Ok(changed)
 }
 
-fn entry(row: &Row) -> Result<TrailEntry, StoreError> {
+fn entry(row: &Row) -> Result<TrailEntry> {
     let accounts = names(&row.try_get::<String, _>("accounts")?);
     let uid: Option<i64> = row.try_get("uid")?;
     let uid = uid.and_then(|uid| u32::try_from(uid).ok());

@@ -4,26 +4,24 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 
 use super::dialect::{
-    AFTER_FILLING, AFTER_MARKING, Arguments, BEFORE_FILLING, BEGIN_READING, Backend, Driver, Row, Writing,
-    refuse_writes,
+    AFTER_FILLING, AFTER_MARKING, BEFORE_FILLING, BEGIN_READING, Backend, Row, Writing, refuse_writes,
 };
-use crate::store::StoreError;
+use super::statements::Query;
 use crate::store::tables::{self, Filling, Kind, Moved, Reading, TABLES, Table, Value, WholeStore};
+use crate::store::{Result, StoreError};
 
 /// Number of rows read at once.
 const PAGE: i64 = 1000;
 /// A version number above all others, so that even a program that knows nothing of moving refuses the store.
-const MOVED: i64 = 9_000_000_000;
-
-type Query<'q> = sqlx::query::Query<'q, Driver, Arguments>;
+pub(super) const MOVED: i64 = 9_000_000_000;
 
 #[async_trait]
 impl WholeStore for Backend {
-    async fn read(&self) -> Result<Box<dyn Reading>, StoreError> {
+    async fn read(&self) -> Result<Box<dyn Reading>> {
         Ok(Box::new(Open(self.pool()?.begin_with(BEGIN_READING).await?)))
     }
 
-    async fn fill(&self) -> Result<Box<dyn Filling>, StoreError> {
+    async fn fill(&self) -> Result<Box<dyn Filling>> {
         let mut transaction = self.write().await?;
         for table in TABLES {
             let sql = format!("SELECT 1 FROM {} LIMIT 1", table.name);
@@ -41,7 +39,7 @@ impl WholeStore for Backend {
         Ok(Box::new(Open(transaction)))
     }
 
-    async fn mark_moved(&self, to: &str, seen: &Moved) -> Result<(), StoreError> {
+    async fn mark_moved(&self, to: &str, seen: &Moved) -> Result<()> {
         let mut open = Open(self.write().await?);
         // Writes are refused first, so that the count below includes the last write.
         for sql in refuse_writes(to) {
@@ -67,7 +65,7 @@ impl WholeStore for Backend {
         Ok(())
     }
 
-    async fn is_in_use(&self) -> Result<bool, StoreError> {
+    async fn is_in_use(&self) -> Result<bool> {
         self.any_holder_lives().await
     }
 
@@ -76,25 +74,12 @@ impl WholeStore for Backend {
     }
 }
 
-/// Where the store was moved to, if it was.
-pub(super) async fn moved_to(
-    executor: impl sqlx::Executor<'_, Database = Driver>,
-) -> Result<Option<String>, StoreError> {
-    let sql = "SELECT description FROM _sqlx_migrations WHERE version = $1";
-    let row = sqlx::query(sql).bind(MOVED).fetch_optional(executor).await?;
-    row.map(|row| Ok(row.try_get(0)?)).transpose()
-}
-
 /// A store that is being read or filled, in one transaction.
 struct Open(Writing);
 
 #[async_trait]
 impl Reading for Open {
-    async fn rows_after(
-        &mut self,
-        table: &Table,
-        last: Option<&[Value]>,
-    ) -> Result<Vec<Vec<Value>>, StoreError> {
+    async fn rows_after(&mut self, table: &Table, last: Option<&[Value]>) -> Result<Vec<Vec<Value>>> {
         let names: Vec<String> = table.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         let (one, two) = (&names[0], &names[1]);
         let after = match last {
@@ -117,7 +102,7 @@ impl Reading for Open {
 
 #[async_trait]
 impl Filling for Open {
-    async fn add(&mut self, table: &Table, row: &[Value]) -> Result<(), StoreError> {
+    async fn add(&mut self, table: &Table, row: &[Value]) -> Result<()> {
         let names: Vec<String> = table.columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         let places: Vec<String> = (1..=names.len()).map(|number| format!("${number}")).collect();
         let sql = format!("INSERT INTO {} ({}) VALUES ({})", table.name, names.join(", "), places.join(", "));
@@ -126,7 +111,7 @@ impl Filling for Open {
         Ok(())
     }
 
-    async fn finish(self: Box<Self>) -> Result<(), StoreError> {
+    async fn finish(self: Box<Self>) -> Result<()> {
         let mut transaction = self.0;
         for sql in AFTER_FILLING {
             sqlx::query(*sql).execute(&mut *transaction).await?;
@@ -144,7 +129,7 @@ fn bind<'q>(query: Query<'q>, value: &Value) -> Query<'q> {
     }
 }
 
-fn values(table: &Table, row: &Row) -> Result<Vec<Value>, StoreError> {
+fn values(table: &Table, row: &Row) -> Result<Vec<Value>> {
     let value = |(number, (_, kind)): (usize, &(&str, Kind))| {
         Ok(match kind {
             Kind::Text => Value::Text(row.try_get(number)?),

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::holder;
-use super::place::{LOG, LOG_INDEX, Release, beside, settings_of};
+use super::place::{LOG, LOG_INDEX, Release, beside, remove_log, settings_of};
 use super::{BUSY_TIMEOUT, Judge, Sqlite};
 use crate::files;
 use crate::store::tables::{self, WholeStore};
@@ -98,7 +98,7 @@ impl NewFile {
 /// the replaced database. The caller holds the state directory's lock.
 pub async fn restore(file: &Path, database: &Path, judge: Judge) -> Result<Option<PathBuf>, RestoreError> {
     // The copy lies beside the database, so that one rename replaces it, and is judged there.
-    let new = with_ending(database, ".restoring");
+    let new = beside(database, ".restoring");
     let _ = std::fs::remove_file(&new);
     let unusable = |error| RestoreError::Io { path: database.to_owned(), error };
     let unfinished = TempPath::try_from_path(&new).map_err(unusable)?;
@@ -106,9 +106,7 @@ pub async fn restore(file: &Path, database: &Path, judge: Judge) -> Result<Optio
     blocking(file, move || copy(&from, &to)).await?;
     let unfit = |why: String| RestoreError::Unfit { file: file.to_owned(), why };
     let settings = settings_of(&new, Release::ThisOrEarlier).await;
-    for ending in [LOG, LOG_INDEX] {
-        let _ = std::fs::remove_file(beside(&new, ending));
-    }
+    remove_log(&new);
     let settings = settings.map_err(unfit)?;
     blocking(file, move || Ok(judge(&settings))).await?.map_err(unfit)?;
     forget_sessions(&new).await.map_err(|error| unfit(error.to_string()))?;
@@ -128,9 +126,7 @@ async fn forget_sessions(new: &Path) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM short_lived").execute(&mut connection).await?;
     }
     connection.close().await?;
-    for ending in [LOG, LOG_INDEX] {
-        let _ = std::fs::remove_file(beside(new, ending));
-    }
+    remove_log(new);
     Ok(())
 }
 
@@ -183,7 +179,7 @@ async fn keep(database: &Path) -> Result<Option<PathBuf>, RestoreError> {
     };
     let format = format_description!("[year][month][day]-[hour][minute][second]");
     let now = OffsetDateTime::now_utc().format(format).unwrap_or_default();
-    let kept = with_ending(database, &format!(".before-{now}"));
+    let kept = beside(database, &format!(".before-{now}"));
     let moved = std::fs::rename(database, &kept);
     moved.map_err(|error| RestoreError::Io { path: database.to_owned(), error })?;
     for ending in [LOG, LOG_INDEX] {
@@ -204,10 +200,4 @@ async fn alone_with(database: &Path) -> Result<SqliteConnection, sqlx::Error> {
     connection.begin_with("BEGIN IMMEDIATE").await?.commit().await?;
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
     Ok(connection)
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
 }

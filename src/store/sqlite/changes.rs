@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -10,13 +9,14 @@ use sqlx::{ConnectOptions as _, Row as _};
 use time::Date;
 
 use super::Sqlite;
-use super::in_force::in_force;
-use crate::store::{Absence, ChangeStore, Id, StoreError};
+use super::sql::in_force;
+use crate::mutex::lock;
+use crate::store::{Absence, ChangeStore, Id, Result};
 
 #[async_trait]
 impl ChangeStore for Sqlite {
     /// SQLite's counter of other connections' commits.
-    async fn changes(&self) -> Result<i64, StoreError> {
+    async fn changes(&self) -> Result<i64> {
         let opened = self.opened()?;
         let mut observer = opened.observer.lock().await;
         if observer.is_none() {
@@ -30,15 +30,15 @@ impl ChangeStore for Sqlite {
         Ok(epoch.wrapping_shl(32).wrapping_add(version))
     }
 
-    async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>, StoreError> {
+    async fn passwords_in_force(&self, of: &HashSet<Id>, today: Date) -> Result<HashSet<Id>> {
         in_force(&self.pool()?, of, today).await
     }
 
-    async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+    async fn copy_to(&self, file: &Path) -> Result<()> {
         self.write_copy(file).await
     }
 
-    async fn reopen(&self) -> Result<(), StoreError> {
+    async fn reopen(&self) -> Result<()> {
         self.follow().await
     }
 
@@ -47,6 +47,6 @@ impl ChangeStore for Sqlite {
     }
 
     fn absence(&self) -> Option<Absence> {
-        self.absence.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.absence).clone()
     }
 }

@@ -7,6 +7,10 @@ pub(super) use super::Sqlite as Backend;
 use crate::store::WAS_MOVED;
 use crate::store::tables::TABLES;
 
+/// Whether the tables of a store are there.
+pub(super) const HAS_TABLES: &str =
+    "SELECT count(*) = 2 FROM sqlite_schema WHERE name IN ('settings', '_sqlx_migrations')";
+
 /// A transaction.
 pub(super) type Writing = sqlx::Transaction<'static, Driver>;
 

@@ -7,9 +7,10 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::files::{self, is_locked};
+use crate::mutex::lock;
 
 /// Ending of a file that does not have its final name yet.
 const UNFINISHED: &str = ".new";
@@ -27,7 +28,7 @@ impl Holders {
 
     /// The name of this process, whose lock is held from now on.
     pub(super) fn own(&self) -> io::Result<String> {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = lock(&self.own);
         if let Some((name, _)) = &*own {
             return Ok(name.clone());
         }
@@ -38,7 +39,7 @@ impl Holders {
 
     /// The name of this process, if it has taken a lease.
     pub(super) fn known(&self) -> Option<String> {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(name, _)| name.clone())
+        lock(&self.own).as_ref().map(|(name, _)| name.clone())
     }
 
     /// Whether the process called `name` still lives.
@@ -79,7 +80,7 @@ impl Holders {
 
 impl Drop for Holders {
     fn drop(&mut self) {
-        let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let own = lock(&self.own).take();
         if let Some((name, _)) = own {
             let _ = std::fs::remove_file(self.directory.join(name));
         }

@@ -1,11 +1,10 @@
 //! The lease to refresh a grant, which one process has at a time.
 
 use async_trait::async_trait;
-use sqlx::Row as _;
 use time::OffsetDateTime;
 
 use super::Sqlite;
-use crate::store::{Id, InstanceStore, KeyTellingStore, LeaseStore, Leased, StoreError, Takeover};
+use crate::store::{Id, InstanceStore, KeyTellingStore, LeaseStore, Leased, Result, StoreError, Takeover};
 
 #[async_trait]
 impl LeaseStore for Sqlite {
@@ -16,15 +15,13 @@ impl LeaseStore for Sqlite {
         until: OffsetDateTime,
         // On one machine the death of a holder is certain.
         _: Takeover,
-    ) -> Result<Leased, StoreError> {
+    ) -> Result<Leased> {
         let opened = self.opened()?;
         let holder = opened.holders.own().map_err(unusable)?;
-        let row = sqlx::query("SELECT lease_holder, lease_until FROM grants WHERE id = ?")
-            .bind(&grant.0)
-            .fetch_optional(&opened.pool)
-            .await?;
-        let Some(row) = row else { return Ok(Leased::Busy) };
-        let (found, found_until): (Option<String>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+        let sql = "SELECT lease_holder, lease_until FROM grants WHERE id = $1";
+        let row: Option<(Option<String>, Option<i64>)> =
+            sqlx::query_as(sql).bind(&grant.0).fetch_optional(&opened.pool).await?;
+        let Some((found, found_until)) = row else { return Ok(Leased::Busy) };
         let now = now.unix_timestamp();
         if let Some(found) = &found
             && *found != holder
@@ -35,25 +32,18 @@ impl LeaseStore for Sqlite {
         }
         // If the row names another holder, that holder died before it stored the end of its refresh.
         let sql = "UPDATE grants SET interrupted_at = \
-             CASE WHEN lease_holder IS NOT NULL AND lease_holder <> ? THEN lease_taken_at ELSE interrupted_at END, \
-             lease_holder = ?, lease_taken_at = ?, lease_until = ? WHERE id = ? AND lease_holder IS ?";
-        let done = sqlx::query(sql)
-            .bind(&holder)
-            .bind(&holder)
-            .bind(now)
-            .bind(until.unix_timestamp())
-            .bind(&grant.0)
-            .bind(found)
-            .execute(&opened.pool)
-            .await?;
+             CASE WHEN lease_holder IS NOT NULL AND lease_holder <> $1 THEN lease_taken_at ELSE interrupted_at END, \
+             lease_holder = $1, lease_taken_at = $2, lease_until = $3 WHERE id = $4 AND lease_holder IS $5";
+        let query = sqlx::query(sql).bind(&holder).bind(now).bind(until.unix_timestamp());
+        let done = query.bind(&grant.0).bind(found).execute(&opened.pool).await?;
         Ok(if done.rows_affected() == 1 { Leased::Taken } else { Leased::Busy })
     }
 
-    async fn holder(&self) -> Result<String, StoreError> {
+    async fn holder(&self) -> Result<String> {
         self.opened()?.holders.own().map_err(unusable)
     }
 
-    async fn release_lease(&self, grant: &Id) -> Result<(), StoreError> {
+    async fn release_lease(&self, grant: &Id) -> Result<()> {
         let opened = self.opened()?;
         let sql =
             "UPDATE grants SET lease_holder = NULL, lease_until = NULL WHERE id = ? AND lease_holder = ?";

@@ -11,8 +11,8 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
 
 use super::BUSY_TIMEOUT;
-use super::rows::{ACCOUNT_COLUMNS, GRANT_COLUMNS, LOGIN, PASSWORD_COLUMNS, login};
-use crate::store::{Folded, LoginRecord, StoreError};
+use super::sql::find;
+use crate::store::{Folded, LoginRecord, Result};
 
 /// A connection that only reads. Reads take turns: each takes some microseconds.
 pub(super) struct Looks {
@@ -40,23 +40,19 @@ impl Looks {
     }
 
     /// The account with exactly this login name.
-    pub(super) async fn find(&self, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
+    pub(super) async fn find(&self, name: &Folded) -> Result<Option<LoginRecord>> {
         let mut kept = self.connection.lock().await;
         let connection = match &mut *kept {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
         };
-        let found = read(connection, name).await;
+        let found = find(&mut *connection, name).await;
         if found.is_err() {
             // The next read opens a new connection.
             *kept = None;
         }
         found
     }
-}
-
-async fn read(connection: &mut SqliteConnection, name: &Folded) -> Result<Option<LoginRecord>, StoreError> {
-    login(&sqlx::query(LOGIN!()).bind(name.as_str()).fetch_all(connection).await?)
 }
 
 #[cfg(test)]

@@ -7,14 +7,15 @@
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::{BUSY_TIMEOUT, MIGRATIONS, Opened, Sqlite, migrating};
-use crate::store::{Absence, SealedSetting, StoreError};
+use crate::mutex::lock;
+use crate::store::{Absence, Result, SealedSetting, StoreError};
 
 /// How long to wait for the end of work on a replaced database; then it is tried again.
 const LET_GO: Duration = Duration::from_secs(5);
@@ -54,12 +55,12 @@ impl From<Fault> for StoreError {
 
 impl Sqlite {
     /// The open database, if it is still the one at the path.
-    pub(super) fn opened(&self) -> Result<Arc<Opened>, StoreError> {
+    pub(super) fn opened(&self) -> Result<Arc<Opened>> {
         let opened = self.opened.load_full();
         if self.found()? == opened.place && !opened.pool.is_closed() {
             return Ok(opened);
         }
-        let known = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.absence);
         let trouble = match &*known {
             Some(Absence { cause, cure, .. }) => Fault { cause: cause.clone(), cure },
             None => self.trouble("was replaced by another one", "it is opened in a moment"),
@@ -69,9 +70,9 @@ impl Sqlite {
 
     /// Opens the database that has replaced ours, if there is one, and notes since when there is no usable
     /// database.
-    pub(super) async fn follow(&self) -> Result<(), StoreError> {
+    pub(super) async fn follow(&self) -> Result<()> {
         let followed = self.try_to_follow().await;
-        let mut absence = self.absence.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut absence = lock(&self.absence);
         match followed {
             Ok(()) => {
                 *absence = None;
@@ -140,7 +141,7 @@ impl Opened {
     /// Notes the file of SQLite's write-ahead log, whose path changes when the database is moved.
     pub(super) fn remember_log(&self, database: &Path) {
         let log = Place::of(&beside(database, LOG)).ok();
-        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
+        *lock(&self.log) = log;
     }
 
     /// Closes the database. If its log still lies at the path, the log is emptied into its database and removed:
@@ -150,8 +151,7 @@ impl Opened {
         if !self.pool.is_closed() && self.log_lies_at(database) {
             tokio::time::timeout(LET_GO, self.empty_log()).await.map_err(|_| in_use())??;
             if self.log_lies_at(database) {
-                let _ = std::fs::remove_file(beside(database, LOG));
-                let _ = std::fs::remove_file(beside(database, LOG_INDEX));
+                remove_log(database);
             }
         }
         tokio::time::timeout(LET_GO, self.looks.close()).await.map_err(|_| in_use())?;
@@ -160,7 +160,7 @@ impl Opened {
     }
 
     fn log_lies_at(&self, database: &Path) -> bool {
-        let log = *self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = *lock(&self.log);
         log.is_some() && Place::of(&beside(database, LOG)).ok() == log
     }
 
@@ -178,7 +178,14 @@ fn in_use() -> String {
     "the one that was there is still in use".to_owned()
 }
 
-/// SQLite's file with this ending beside a database.
+/// Removes the log beside a database.
+pub(super) fn remove_log(database: &Path) {
+    for ending in [LOG, LOG_INDEX] {
+        let _ = std::fs::remove_file(beside(database, ending));
+    }
+}
+
+/// The file beside a database whose name is longer by this ending.
 pub(super) fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
