@@ -21,6 +21,8 @@ mod counts;
 #[path = "sql/devices.rs"]
 mod devices;
 mod dialect;
+#[cfg(feature = "postgres")]
+mod filled;
 #[path = "sql/grants.rs"]
 mod grants;
 mod holder;
