@@ -1,6 +1,6 @@
 //! Everything on one machine: a sandbox provider, the proxy, one authorised account.
 //!
-//! Run `cargo run --release --example demo`, then configure a mail program with the printed settings. The
+//! Run `cargo demo`, then configure a mail program with the printed settings. The
 //! account is authorised through the real flow: this program plays the person at the browser. The proxy is
 //! the real command line program, run as another process of this executable. Ctrl-C ends everything and
 //! leaves nothing behind.

@@ -3,6 +3,8 @@
 //! connection is closed after the answer, for which [`Bounds::answer`] is the time limit. When all connections are
 //! taken, a new one displaces the oldest that has not sent its request yet.
 
+pub(crate) mod routing;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::poll_fn;

@@ -287,3 +287,18 @@ fn bind_reason(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_needs_privileges_is_said_with_what_gives_them() {
+        let error = BindError::new("0.0.0.0:993".parse().unwrap(), io::ErrorKind::PermissionDenied.into());
+        assert_eq!(
+            error.to_string(),
+            "0.0.0.0:993 cannot be listened on: ports below 1024 need privileges (in a unit: \
+             AmbientCapabilities=CAP_NET_BIND_SERVICE); or choose one above in [[listeners]]"
+        );
+    }
+}

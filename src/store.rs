@@ -20,6 +20,11 @@ mod lease_marks;
 mod limits;
 mod links;
 mod migrating;
+mod place;
+#[cfg(not(feature = "postgres"))]
+#[path = "store/no_postgres.rs"]
+mod postgres;
+#[cfg(feature = "postgres")]
 #[allow(clippy::duplicate_mod, reason = "the files in store/sql are compiled once for each database")]
 mod postgres;
 mod sealing;
@@ -31,7 +36,6 @@ mod told_keys;
 mod trail;
 
 use std::fmt;
-use std::sync::Arc;
 
 pub use crate::protocol::SignInAs;
 pub use account::{
@@ -56,7 +60,8 @@ pub use instances::{GateCount, Instance, InstanceAnswer, InstanceStore, Look, Ow
 pub use lease_marks::LeaseMarks;
 pub use limits::Limits;
 pub use links::{LinkStore, Linked, SignInLink};
-pub use postgres::{Postgres, PostgresSettings};
+pub use place::{Opening, Place, PostgresSettings, open, open_whole};
+pub use postgres::Postgres;
 pub use sealing::{SealedSetting, SealingLock};
 pub use short_lived::{ShortLived, ShortLivedKind, ShortLivedStore};
 pub use sqlite::{Judge, RestoreError, Sqlite, restore};
@@ -64,71 +69,6 @@ pub use told_keys::{KeyTeller, KeyTellingStore, ToldKeys};
 #[cfg(test)]
 pub(crate) use trail::any_act;
 pub use trail::{Act, Actor, TrailEntry};
-
-/// Where a store is.
-#[derive(Clone)]
-pub enum Place {
-    /// In a file. The caller holds the state directory's lock while it opens the store, so that two processes never
-    /// migrate at once.
-    Sqlite(std::path::PathBuf),
-    /// In a database of a server.
-    Postgres(PostgresSettings),
-}
-
-impl Place {
-    /// The place in words, without a password.
-    pub fn shown(&self) -> String {
-        match self {
-            Self::Sqlite(path) => format!("the database {}", path.display()),
-            Self::Postgres(settings) => format!("the database {}", settings.shown()),
-        }
-    }
-}
-
-/// Opens the store at `place`, or makes it, to read or fill all its tables.
-pub async fn open_whole(place: Place) -> Result<Box<dyn tables::WholeStore>, StoreError> {
-    Ok(match place {
-        Place::Sqlite(path) => Box::new(Sqlite::open(&path).await?),
-        Place::Postgres(settings) => Box::new(Postgres::open(settings).await?),
-    })
-}
-
-/// Opens the store at `place`, or makes it.
-pub async fn open(place: Place) -> Result<Opening, StoreError> {
-    Ok(match place {
-        Place::Sqlite(path) => {
-            let store = sqlite::Unmigrated::open(&path).await?;
-            Opening { is_new: store.is_new(), store: Unmigrated::Sqlite(Box::new(store)) }
-        }
-        Place::Postgres(settings) => {
-            let store = postgres::Unmigrated::open(settings).await?;
-            Opening { is_new: store.is_new(), store: Unmigrated::Postgres(Box::new(store)) }
-        }
-    })
-}
-
-/// An open store that is not migrated yet, because the keys that open its sealed values are not known yet.
-pub struct Opening {
-    store: Unmigrated,
-    /// Whether it holds no sealed value, so that any key will do.
-    pub is_new: bool,
-}
-
-enum Unmigrated {
-    Sqlite(Box<sqlite::Unmigrated>),
-    Postgres(Box<postgres::Unmigrated>),
-}
-
-impl Opening {
-    /// The store, migrated if an earlier version wrote it. `judge` checks its sealed values before that, and later the
-    /// sealed values of a database that replaces this one.
-    pub async fn judged_by(self, judge: Judge) -> Result<Arc<dyn Store>, StoreError> {
-        Ok(match self.store {
-            Unmigrated::Sqlite(store) => Arc::new(store.migrate(Some(judge)).await?),
-            Unmigrated::Postgres(store) => Arc::new(store.migrate(Some(judge)).await?),
-        })
-    }
-}
 
 /// The identity of a row: random, so that sealed values can be bound to it before the row is inserted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -138,19 +138,10 @@ async fn what_takes_longer_than_a_second_is_said_on_a_terminal_alone() {
     let piped = site.command(&["tokens", "refresh", BOB]).spawn().unwrap();
     gate.arrived(1).await;
     // The second command is the younger one: once it has said something, the first one would have, too.
-    let (screen, terminal) = common::pseudo_terminal();
-    let mut command = site.command(&["tokens", "refresh", ALICE]);
-    let shown = command.stderr(terminal).spawn().unwrap();
-    drop(command);
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut line = String::new();
-        let mut screen = std::io::BufReader::new(screen);
-        let _ = std::io::BufRead::read_line(&mut screen, &mut line);
-        (line, screen)
-    });
+    let command = site.command(&["tokens", "refresh", ALICE]);
+    let (line, shown, _screen) = common::first_line_at_a_terminal(command).await;
     let said = "Asking the provider for a new access token …";
-    let (line, _screen) = common::within("the terminal", reading).await.unwrap();
-    assert_eq!(line.trim_end(), said);
+    assert_eq!(line, said);
     gate.open();
     for child in [piped, shown] {
         let ran = Ran::of(child.wait_with_output().await.unwrap());

@@ -271,6 +271,24 @@ async fn the_command_has_its_answer_from_a_process_that_has_no_session() {
 }
 
 #[tokio::test]
+async fn a_person_at_a_terminal_is_told_what_takes_long() {
+    let installed = Installed::new("").await;
+    let mut serving = installed.serve().await;
+    let pid = serving.child.id().unwrap().into();
+    for (word, said) in [("reload", "Reading the configuration …"), ("upgrade", "Starting the new program …")]
+    {
+        kill("-STOP", pid);
+        let command = installed.site.command(&[word]);
+        let (line, mut command, _screen) = common::first_line_at_a_terminal(command).await;
+        assert_eq!(line, said);
+        kill("-CONT", pid);
+        assert!(within("the command", command.wait()).await.unwrap().success(), "{word}");
+    }
+    let _successor = installed.successor(&serving);
+    assert_eq!(exit_code(&mut serving).await, 0);
+}
+
+#[tokio::test]
 async fn a_configuration_that_is_broken_changes_nothing() {
     let installed = Installed::new("").await;
     let mut serving = installed.serve().await;

@@ -8,7 +8,6 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use maud::html;
 
 use super::consent;
@@ -16,11 +15,12 @@ use super::guard;
 use super::page;
 use super::site::Site;
 use crate::control::serving::{Dead, NoConsent, OfLink};
+use crate::http::routing::{get, post};
 use crate::secret::Secret;
 use crate::text::one_line;
 
 pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route("/again/{token}", get(show).post(begin))
+    Router::new().route("/again/{token}", get(show).merge(post(begin)))
 }
 
 async fn show(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Response {

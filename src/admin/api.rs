@@ -25,11 +25,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 
 use self::problem::Problem;
 use super::guard;
 use super::site::Site;
+use crate::http::routing::{delete, get, patch, post};
 
 /// Where the API is.
 pub(super) const BASE: &str = "/api/v1";
@@ -39,21 +39,24 @@ const DESCRIPTION: &str = include_str!("api/openapi.json");
 /// All routes of the API.
 pub(super) fn routes(site: &Arc<Site>) -> Router {
     let routes = Router::new()
-        .route("/accounts", get(accounts::list).post(accounts::add))
-        .route("/accounts/{account}", get(accounts::one).patch(accounts::change).delete(accounts::remove))
+        .route("/accounts", get(accounts::list).merge(post(accounts::add)))
+        .route(
+            "/accounts/{account}",
+            get(accounts::one).merge(patch(accounts::change)).merge(delete(accounts::remove)),
+        )
         .route("/accounts/{account}/aliases", post(accounts::alias))
-        .route("/accounts/{account}/aliases/{alias}", axum::routing::delete(accounts::unalias))
-        .route("/grants", get(grants::list).post(grants::import))
-        .route("/grants/{account}", get(grants::one).delete(grants::revoke))
+        .route("/accounts/{account}/aliases/{alias}", delete(accounts::unalias))
+        .route("/grants", get(grants::list).merge(post(grants::import)))
+        .route("/grants/{account}", get(grants::one).merge(delete(grants::revoke)))
         .route("/grants/{account}/refresh", post(grants::refresh))
         .route("/grants/{account}/sign-in-link", post(grants::sign_in_link))
-        .route("/passwords", get(passwords::list).post(passwords::create))
+        .route("/passwords", get(passwords::list).merge(post(passwords::create)))
         .route(
             "/passwords/{account}/{name}",
-            get(passwords::one).patch(passwords::limit).delete(passwords::revoke),
+            get(passwords::one).merge(patch(passwords::limit)).merge(delete(passwords::revoke)),
         )
-        .route("/sessions", get(sessions::list).delete(sessions::close_all))
-        .route("/sessions/{id}", axum::routing::delete(sessions::close))
+        .route("/sessions", get(sessions::list).merge(delete(sessions::close_all)))
+        .route("/sessions/{id}", delete(sessions::close))
         .route("/events", get(events::list))
         .route("/config", get(config::show))
         .route("/config/reload", post(config::reload))

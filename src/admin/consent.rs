@@ -16,7 +16,6 @@ use axum::http::header::{HeaderName, SET_COOKIE};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
 use maud::{Markup, html};
 
 use super::guard;
@@ -25,6 +24,7 @@ use super::site::Site;
 use super::visit;
 use crate::control::Error;
 use crate::control::consents::{ANSWER, Begun, CONSENT, NotTaken, Outcome, Stage, View};
+use crate::http::routing::{get, post};
 use crate::secret::Secret;
 use crate::text::one_line;
 
@@ -36,7 +36,7 @@ const REFRESH: HeaderName = HeaderName::from_static("refresh");
 const COOKIE_SECONDS: u32 = 600;
 
 pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route(ANSWER, get(answer)).route(&format!("{CONSENT}/{{id}}"), get(show).post(paste))
+    Router::new().route(ANSWER, get(answer)).route(&format!("{CONSENT}/{{id}}"), get(show).merge(post(paste)))
 }
 
 /// The answer to the button of a sign-in link: the browser gets its key, and goes to the provider or to the consent's

@@ -8,7 +8,6 @@ use axum::extract::{Path, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
 use maud::html;
 use time::OffsetDateTime;
 use tracing::info;
@@ -18,10 +17,11 @@ use super::site::Site;
 use super::visit::{self, Posted};
 use super::visitors::{NotKnown, is_formed};
 use crate::control::misses::Judged;
+use crate::http::routing::{get, post};
 use crate::store::ShortLivedKind;
 
 pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route("/enter/{token}", get(show).post(enter)).route("/leave", post(leave))
+    Router::new().route("/enter/{token}", get(show).merge(post(enter))).route("/leave", post(leave))
 }
 
 async fn show(State(site): State<Arc<Site>>, Path(token): Path<String>) -> Response {

@@ -28,9 +28,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 
 use super::site::Site;
+use crate::http::routing::{get, post};
 
 pub(super) use add::Added;
 pub(super) use checks::Checks;
@@ -50,14 +50,17 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/authorise", post(consents::new))
         .route("/accounts/{name}/check", post(checks::begin))
         .route("/accounts/{name}/password", post(passwords::create))
-        .route("/accounts/{name}/limits", get(limits::show).post(limits::change))
+        .route("/accounts/{name}/limits", get(limits::show).merge(post(limits::change)))
         .route("/accounts/{name}/alias", post(aliases::add))
         .route("/accounts/{name}/unalias", post(aliases::remove))
-        .route("/accounts/{name}/revoke-password", get(passwords::confirm_revocation).post(passwords::revoke))
+        .route(
+            "/accounts/{name}/revoke-password",
+            get(passwords::confirm_revocation).merge(post(passwords::revoke)),
+        )
         .route("/accounts/{name}/disable", post(acts::disable))
         .route("/accounts/{name}/enable", post(acts::enable))
-        .route("/accounts/{name}/revoke", get(acts::confirm_revocation).post(acts::revoke))
-        .route("/accounts/{name}/remove", get(acts::confirm_removal).post(acts::remove))
+        .route("/accounts/{name}/revoke", get(acts::confirm_revocation).merge(post(acts::revoke)))
+        .route("/accounts/{name}/remove", get(acts::confirm_removal).merge(post(acts::remove)))
         .route("/accounts/{name}/setup", get(setup::show))
         .route("/setup/{file}", get(setup::file))
         .route("/checks/{id}", get(checks::show))
@@ -65,7 +68,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/sessions/close", post(sessions::close))
         .route("/reload", post(reload::reload))
         .route("/activity", get(activity::show))
-        .route("/add", get(add::show).post(add::add))
+        .route("/add", get(add::show).merge(post(add::add)))
         .route("/style.css", get(async || file("text/css; charset=utf-8", STYLE)))
         .route("/icon.svg", get(async || file("image/svg+xml", ICON)))
         .route("/live.js", get(async || file("text/javascript; charset=utf-8", SCRIPT)))

@@ -7,10 +7,10 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::control::serving::{Running, Unready};
+use crate::http::routing::get;
 use crate::http::{self, Bounds};
 use crate::metrics::CONTENT_TYPE;
 

@@ -2,11 +2,14 @@
 
 use super::failure::{Done, Failure};
 use super::options::Options;
+use super::progress::Progress;
 use super::{print, running};
 use crate::admin::{Reply, Request};
 
 pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
+    let waiting = Progress::of("Reading the configuration");
     let answers = running::ask(options, &Request::Reload { by: None }).await?;
+    drop(waiting);
     let (mut done, mut reloaded) = (running::done(&answers), false);
     for reply in &answers.replies {
         let Reply::Reloaded(news) = reply else { continue };

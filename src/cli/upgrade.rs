@@ -2,11 +2,14 @@
 
 use super::failure::{Done, Failure};
 use super::options::Options;
+use super::progress::Progress;
 use super::{print, running};
 use crate::admin::{Reply, Request};
 
 pub(super) async fn run(options: &Options) -> Result<Done, Failure> {
+    let waiting = Progress::of("Starting the new program");
     let answers = running::ask(options, &Request::Upgrade).await?;
+    drop(waiting);
     let mut taken_over = false;
     for reply in &answers.replies {
         // A process without this reply has a successor already, or is stopping.

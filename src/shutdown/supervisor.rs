@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +33,9 @@ const PACE: Pace = Pace {
     good_run: Duration::from_secs(300),
 };
 
+/// Makes the future of a task. One type for all of them, so that the supervision is compiled once.
+type Task = Box<dyn FnMut() -> BoxFuture<'static, ()> + Send>;
+
 /// Each task's name and its number of restarts.
 type Tasks = Vec<(String, Arc<AtomicU64>)>;
 
@@ -54,7 +59,7 @@ impl Supervisor {
 
     /// Runs the future that `task` makes, and a new one whenever it ends. The handle resolves when the stop
     /// has begun and the task is gone.
-    pub fn start<F>(&self, name: &str, task: impl FnMut() -> F + Send + 'static) -> JoinHandle<()>
+    pub fn start<F>(&self, name: &str, mut task: impl FnMut() -> F + Send + 'static) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -62,6 +67,7 @@ impl Supervisor {
         let mut tasks = lock(&self.tasks);
         tasks.push((name.to_owned(), restarts.clone()));
         drop(tasks);
+        let task = Box::new(move || task().boxed());
         tokio::spawn(supervise(name.to_owned(), task, self.stopping.clone(), self.pace, restarts))
     }
 
@@ -72,15 +78,13 @@ impl Supervisor {
     }
 }
 
-async fn supervise<F>(
+async fn supervise(
     name: String,
-    mut task: impl FnMut() -> F,
+    mut task: Task,
     stopping: CancellationToken,
     pace: Pace,
     restarts: Arc<AtomicU64>,
-) where
-    F: Future<Output = ()> + Send + 'static,
-{
+) {
     let stop = stopping.cancelled();
     tokio::pin!(stop);
     let mut pause = pace.first;

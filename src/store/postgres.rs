@@ -24,7 +24,6 @@ mod slots;
 mod sql;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnection;
@@ -35,8 +34,7 @@ use self::news::News;
 use self::pool::{Pool, Writing};
 use self::pulse::Pulse;
 use super::migrating::{self, Found, Statements};
-use super::{Id, Judge, Result};
-use crate::secret::Secret;
+use super::{Id, Judge, PostgresSettings, Result};
 
 const MIGRATIONS: &[Statements] = &[(1, "initial", include_str!("postgres/migrations/0001_initial.sql"))];
 
@@ -45,27 +43,6 @@ const WRITING: i64 = 0x696d_6170_0000_0001;
 
 /// The lock of the process that migrates.
 const MIGRATING: &str = "SELECT pg_advisory_xact_lock(7596835280108126211)";
-
-/// Where the database is. Not printable, because a URL may hold the password.
-#[derive(Clone)]
-pub struct PostgresSettings {
-    /// `postgres://user@host/database?sslmode=…`.
-    pub url: String,
-    /// The password, unless the URL has it, or the server asks for none.
-    pub password: Option<Secret>,
-    /// A URL of the same database for LISTEN, where `url` leads to a pooler that does not pass LISTEN on; else `url` is
-    /// used.
-    pub listen_url: Option<String>,
-    /// How long a remembered record opens logins while the database is away.
-    pub stale: Duration,
-}
-
-impl PostgresSettings {
-    /// The address of the database, without a password.
-    pub fn shown(&self) -> String {
-        connect::without_password(&self.url)
-    }
-}
 
 /// The store in a PostgreSQL database.
 pub struct Postgres {

@@ -7,6 +7,8 @@
 mod backup;
 mod changes;
 mod dialect;
+#[cfg(feature = "postgres")]
+mod filled;
 mod holder;
 mod leases;
 mod look;

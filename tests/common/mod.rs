@@ -277,6 +277,22 @@ pub fn pseudo_terminal() -> (std::fs::File, std::fs::File) {
     (keyboard.into(), terminal)
 }
 
+/// Starts a command at a terminal, and returns it with the first line that it shows there. The terminal is open as long as
+/// the last of these values lives.
+pub async fn first_line_at_a_terminal(mut command: Command) -> (String, Child, std::fs::File) {
+    let (screen, terminal) = pseudo_terminal();
+    let child = command.stderr(terminal).spawn().unwrap();
+    drop(command);
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        let mut screen = std::io::BufReader::new(screen);
+        let _ = std::io::BufRead::read_line(&mut screen, &mut line);
+        (line.trim_end().to_owned(), screen.into_inner())
+    });
+    let (line, screen) = within("the terminal", reading).await.unwrap();
+    (line, child, screen)
+}
+
 fn unique() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);

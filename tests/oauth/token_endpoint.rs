@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
-use imap_oauth_proxy::config::ClientAuthentication;
+use imap_oauth_proxy::config::{ClientAuthentication, Config};
 use imap_oauth_proxy::oauth::{GrantedTokens, TokenError};
 use imap_oauth_proxy::secret::Secret;
 use serde_json::json;
@@ -49,6 +49,21 @@ async fn a_refresh_as_google_answers_it() {
     assert_eq!(seen.form["client_id"], "client");
     assert!(!seen.form.contains_key("scope"));
     assert!(seen.header("user-agent").unwrap().starts_with("imap-oauth-proxy/"));
+}
+
+#[tokio::test]
+async fn a_token_url_is_asked_as_it_is_configured_with_its_last_slash() {
+    let server = Server::json(200, r#"{"access_token":"t","token_type":"Bearer"}"#).await;
+    for path in ["/oauth/token/", "/oauth/token"] {
+        let base = server.base();
+        let config = format!(
+            "[providers.acme]\nimap = \"127.0.0.1:1\"\nauthorize_url = \"{base}/authorize\"\n\
+             token_url = \"{base}{path}\"\nclient_id = \"client\"\nscopes = [\"mail\"]\n"
+        );
+        let provider = (*Config::parse(&config, None).unwrap().providers["acme"]).clone();
+        client(provider).refresh(&Secret::new(CANARY), &[]).await.unwrap();
+        assert_eq!(server.seen().last().unwrap().path, path);
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,9 @@ const MOST_STALE_SECONDS: u64 = 3600;
 const OPTIONS: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "port", "dbname"];
 const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
+/// Whether this program can use a database of a server.
+const HAS_POSTGRES: bool = cfg!(feature = "postgres");
+
 pub(super) fn store(file: StoreFile, base: &Base, state_directory: &Path) -> Result<StoreSettings, Problem> {
     let postgres = server(&file, base)?;
     Ok(StoreSettings {
@@ -38,6 +41,11 @@ pub(in crate::config) fn at(
 fn server(file: &StoreFile, base: &Base) -> Result<Option<PostgresPlace>, Problem> {
     match file.url.as_deref() {
         None | Some("sqlite") => alone(file).map(|()| None),
+        Some(url) if is_postgres(url) && !HAS_POSTGRES => Err(Problem::at(
+            ["store", "url"],
+            "is a PostgreSQL database, and this program was built without PostgreSQL",
+        )
+        .hint("write url = \"sqlite\", or use a program that was built with its default features")),
         Some(url) if is_postgres(url) => postgres(file, url, base).map(Some),
         Some(_) => Err(Problem::at(["store", "url"], "is not a store")
             .hint("write url = \"sqlite\", or url = \"postgres://user@host/database\"")),

@@ -18,7 +18,6 @@ use super::holder;
 use super::place::{LOG, LOG_INDEX, Release, beside, remove_log, settings_of};
 use super::{BUSY_TIMEOUT, Judge, Sqlite};
 use crate::files;
-use crate::store::tables::{self, WholeStore};
 use crate::store::{ShortLivedKind, StoreError, is_busy};
 
 /// Why a copy did not replace the store. Nothing was changed.
@@ -57,24 +56,13 @@ impl Sqlite {
         forget_what_is_said(file).await?;
         new.keep()
     }
-
-    /// Writes a copy of another store to `file`, which must not exist.
-    pub(in crate::store) async fn write_whole(from: &dyn WholeStore, file: &Path) -> Result<(), StoreError> {
-        let new = NewFile::make(file)?;
-        let store = Self::open(file).await?;
-        tables::copy(from, &store).await?;
-        // Closing moves the log into the file.
-        store.pool()?.close().await;
-        forget_what_is_said(file).await?;
-        new.keep()
-    }
 }
 
 /// A file that is removed again unless it is kept.
-struct NewFile(TempPath);
+pub(super) struct NewFile(TempPath);
 
 impl NewFile {
-    fn make(file: &Path) -> Result<Self, StoreError> {
+    pub(super) fn make(file: &Path) -> Result<Self, StoreError> {
         files::create(file).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 StoreError::Unusable(format!("{} exists already", file.display()))
@@ -84,7 +72,7 @@ impl NewFile {
         TempPath::try_from_path(file).map(Self).map_err(|error| Self::failed(file, &error))
     }
 
-    fn keep(self) -> Result<(), StoreError> {
+    pub(super) fn keep(self) -> Result<(), StoreError> {
         files::sync(&self.0).map_err(|error| Self::failed(&self.0, &error))?;
         self.0.keep().map(drop).map_err(|error| Self::failed(&error.path, &error.error))
     }
@@ -132,7 +120,7 @@ async fn forget_sessions(new: &Path) -> Result<(), sqlx::Error> {
 
 /// Removes the messages that the page shows once: they are of no use in a copy, and may hold a new app password. Their
 /// bytes are overwritten.
-async fn forget_what_is_said(copy: &Path) -> Result<(), sqlx::Error> {
+pub(super) async fn forget_what_is_said(copy: &Path) -> Result<(), sqlx::Error> {
     let options = SqliteConnectOptions::new().filename(copy).journal_mode(SqliteJournalMode::Delete);
     let options = options.pragma("secure_delete", "ON").disable_statement_logging();
     let mut connection = options.connect().await?;
