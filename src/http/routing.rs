@@ -1,4 +1,4 @@
-//! Routes as [`axum::routing`] makes them, of handlers whose types are forgotten.
+//! Routes as [`axum::routing`] makes them, of handlers whose types are erased.
 //!
 //! axum compiles about a hundred functions for each type of handler. The handlers of these routes have one type, so that
 //! the functions are compiled once for each state, and not once for each route.
@@ -13,15 +13,15 @@ use futures_util::future::BoxFuture;
 
 type Answer = BoxFuture<'static, Response>;
 
-struct Forgotten<S>(Arc<dyn Fn(Request, S) -> Answer + Send + Sync>);
+struct Erased<S>(Arc<dyn Fn(Request, S) -> Answer + Send + Sync>);
 
-impl<S> Clone for Forgotten<S> {
+impl<S> Clone for Erased<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<S: 'static> Handler<(), S> for Forgotten<S> {
+impl<S: 'static> Handler<(), S> for Erased<S> {
     type Future = Answer;
 
     fn call(self, request: Request, state: S) -> Answer {
@@ -29,8 +29,8 @@ impl<S: 'static> Handler<(), S> for Forgotten<S> {
     }
 }
 
-fn forgotten<T, S>(handler: impl Handler<T, S, Future = Answer>) -> Forgotten<S> {
-    Forgotten(Arc::new(move |request, state| handler.clone().call(request, state)))
+fn erased<T, S>(handler: impl Handler<T, S, Future = Answer>) -> Erased<S> {
+    Erased(Arc::new(move |request, state| handler.clone().call(request, state)))
 }
 
 /// A function that makes the route of a method, under the name of the method.
@@ -40,7 +40,7 @@ macro_rules! methods {
         where
             S: Clone + Send + Sync + 'static,
         {
-            routing::$method(forgotten(handler))
+            routing::$method(erased(handler))
         }
     )*};
 }
