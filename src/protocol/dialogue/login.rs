@@ -17,10 +17,10 @@ impl<P: Speech> Dialogue<P> {
 
     /// Reads one line, or waits for the rest of it.
     pub(crate) fn read_line(&mut self, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
-        self.begins(inbox).or_else(|| match self.framer.next_line(inbox) {
+        match self.framer.next_line(inbox) {
             Some(end) => self.read_to(end, inbox, outbox),
             None => self.more(inbox, outbox),
-        })
+        }
     }
 
     /// Stops where the inbox does not begin as this protocol does, or may not.

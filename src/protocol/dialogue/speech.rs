@@ -14,7 +14,7 @@ pub trait Speech: Default + Send + Sync {
     /// Reads the beginning of the inbox: one line or less, unless the protocol has longer commands. `None` if there may
     /// be more to read.
     fn read(dialogue: &mut Dialogue<Self>, inbox: &mut Buffer, outbox: &mut Buffer) -> Option<Event> {
-        dialogue.read_line(inbox, outbox)
+        dialogue.begins(inbox).or_else(|| dialogue.read_line(inbox, outbox))
     }
 
     /// Answers one command, line end included, which the dialogue then removes from the inbox.
