@@ -1,11 +1,12 @@
 //! The mail protocols that the proxy speaks, and the words that they share.
 //!
-//! Each protocol opens a [`Door`]. It has two dialogues: one with the client, from the greeting to a [`Login`],
-//! and one with the provider, from the provider's greeting to an accepted token. Both are sans-I/O machines (bytes
-//! in, events out) driven over a [`crate::wire::Wire`]. Afterwards the relay copies the bytes of both sides, and
-//! the protocol's [`Watch`] decides the last line to the client. Only lines that these machines wrote reach a
-//! provider before the client is authenticated. The one exception is the tag of IMAP's login command, checked to
-//! be a tag, so that the provider's tagged answer can be passed on unchanged.
+//! Each protocol opens a [`Door`]. It has two dialogues: one with the client, from the greeting to a [`Login`], whose
+//! states and bounds are the same for all protocols ([`dialogue`]), and one with the provider, from the provider's
+//! greeting to an accepted token. Both are sans-I/O machines (bytes in, events out) driven over a
+//! [`crate::wire::Wire`]. Afterwards the relay copies the bytes of both sides, and the protocol's [`Watch`] decides the
+//! last line to the client. Only lines that these machines wrote reach a provider before the client is authenticated.
+//! The one exception is the tag of IMAP's login command, checked to be a tag, so that the provider's tagged answer can
+//! be passed on unchanged.
 
 mod called;
 mod denial;

@@ -1,8 +1,9 @@
 //! The dialogue with a client from the greeting to its login, the same for all protocols: bytes in, events out.
 //!
 //! [`Dialogue`] takes complete lines and commands from the inbox, writes answers to the outbox and returns when it
-//! needs more bytes, or a decision; `drive` moves the bytes. A protocol adds its commands and its words ([`Speech`]). After a login the dialogue waits: bytes that the client pipelined stay in the inbox, uninterpreted,
-//! until the login is denied (then the dialogue reads them) or accepted (then the relay gets them).
+//! needs more bytes, or a decision; `drive` moves the bytes. A protocol adds its commands and its words ([`Speech`]).
+//! After a login the dialogue waits: bytes that the client pipelined stay in the inbox, uninterpreted, until the login
+//! is denied (then the dialogue reads them) or accepted (then the relay gets them).
 //!
 //! Everything is bounded by [`Limits`]. Bytes of a command are wiped as soon as it is answered.
 
@@ -41,8 +42,7 @@ pub enum Event {
 pub struct Dialogue<P> {
     pub(super) channel: Channel,
     pub(super) meter: Meter,
-    /// The capabilities that every configured provider has; a protocol whose client asks again after its login has
-    /// none.
+    /// The capabilities that every configured provider has; IMAP does not use them.
     pub(super) promises: Option<Arc<Promises>>,
     /// Whether the client's address stands for an account: no login is needed.
     pub(super) is_device: bool,

@@ -5,9 +5,10 @@
 
 use std::fmt;
 
-use crate::mutex::lock;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::mutex::lock;
 
 /// Called with each piece: whether it goes to the provider, and its bytes.
 pub type Ear = Box<dyn FnMut(bool, &[u8]) + Send>;

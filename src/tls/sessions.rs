@@ -7,12 +7,13 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use crate::mutex::lock;
 use rustls::NamedGroup;
 use rustls::client::{
     ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
 };
 use rustls::pki_types::ServerName;
+
+use crate::mutex::lock;
 
 /// With each ticket's certificate chain (5 KiB), this takes a quarter of a MiB for each provider.
 const TICKETS: usize = 64;

@@ -79,10 +79,12 @@ impl<P: Speech> Dialogue<P> {
         client: &mut Wire<S>,
         accepted: Accepted,
     ) -> Result<(), DialogueEnd> {
-        match std::mem::replace(&mut self.state, State::End) {
+        let is_device = matches!(self.state, State::Send);
+        self.accepted();
+        match is_device {
             // A device has not logged in, so the provider's reply to its MAIL comes next.
-            State::Send => Ok(()),
-            _ => Ok(client.send(accepted.lines()).await?),
+            true => Ok(()),
+            false => Ok(client.send(accepted.lines()).await?),
         }
     }
 

@@ -6,6 +6,8 @@
 
 mod literal;
 
+use zeroize::Zeroizing;
+
 use super::answer::{self, Answer, bad, no, ok, write_bye, write_denial};
 use super::command::{self, Command, Verb};
 use crate::protocol::dialogue::{self, Event, Phrase, Speech, State};
@@ -22,8 +24,8 @@ pub type Dialogue = dialogue::Dialogue<Imap>;
 /// IMAP, and what its dialogue remembers about a mail program.
 #[derive(Debug, Default)]
 pub struct Imap {
-    /// The tag of the last command.
-    tag: Vec<u8>,
+    /// The tag of the last command; wiped, because a client that is out of step may send a password in its place.
+    tag: Zeroizing<Vec<u8>>,
     /// The literal that is being dropped.
     discard: Option<Discard>,
     /// The last alert, which the user has read.
@@ -117,8 +119,8 @@ impl Dialogue {
     /// Keeps the tag of a command, and returns its verb; `None` if the tag is not valid.
     fn begin_command(&mut self, input: &[u8]) -> Option<Verb> {
         let head = command::head(input);
-        self.own.tag.clear();
-        self.own.tag.extend_from_slice(head.map_or(b"*", |(tag, _)| tag));
+        // A new buffer, because one that grows leaves its old bytes behind.
+        self.own.tag = Zeroizing::new(head.map_or(&b"*"[..], |(tag, _)| tag).to_vec());
         head.map(|(_, verb)| verb)
     }
 

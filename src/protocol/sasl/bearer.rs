@@ -73,7 +73,7 @@ impl<'a> Bearer<'a> {
 
     /// Whether the server has got the message, so that a refusal may be about the token.
     pub(in crate::protocol) fn is_sent(&self) -> bool {
-        self.message.is_none()
+        self.mechanism.is_some() && self.message.is_none()
     }
 
     /// Sends the message, and wipes its copy here.

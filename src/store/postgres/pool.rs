@@ -141,7 +141,7 @@ impl<'c> Executor<'c> for &'_ Pool {
     }
 }
 
-/// A transaction, which is rolled back when it is dropped without a commit.
+/// A transaction, which is rolled back when it is dropped without a commit, or a connection for one statement.
 pub(super) struct Writing(Conversation);
 
 impl Writing {
@@ -171,7 +171,7 @@ impl DerefMut for Writing {
     }
 }
 
-/// The statements of a transaction.
+/// The statements of a transaction, or one statement.
 pub(super) struct Conversation {
     lent: Lent,
     is_direct: bool,

@@ -6,8 +6,9 @@
 
 use std::sync::{Mutex, OnceLock};
 
-use crate::mutex::lock;
 use std::time::{Duration, Instant};
+
+use crate::mutex::lock;
 
 /// The server, as it has shown itself.
 #[derive(Debug, Default)]

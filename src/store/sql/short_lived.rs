@@ -44,7 +44,7 @@ impl ShortLivedStore for Backend {
         now: OffsetDateTime,
     ) -> Result<Option<ShortLived>> {
         let sql = "SELECT kind, key, sealed, used_at, until FROM short_lived WHERE kind = $1 AND key = $2 AND until > $3";
-        self.one(sql, kind, key, now).await
+        self.short_lived_by(sql, kind, key, now).await
     }
 
     async fn take_short_lived(
@@ -55,7 +55,7 @@ impl ShortLivedStore for Backend {
     ) -> Result<Option<ShortLived>> {
         let sql = "DELETE FROM short_lived WHERE kind = $1 AND key = $2 AND until > $3 \
              RETURNING kind, key, sealed, used_at, until";
-        self.one(sql, kind, key, now).await
+        self.short_lived_by(sql, kind, key, now).await
     }
 
     async fn replace_short_lived(
@@ -96,7 +96,7 @@ impl ShortLivedStore for Backend {
 }
 
 impl Backend {
-    async fn one(
+    async fn short_lived_by(
         &self,
         sql: &'static str,
         kind: ShortLivedKind,
