@@ -3,8 +3,7 @@
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-/// A closed list of words: an enum with the word of each variant, which its method `word` returns, or the method that is
-/// named with `by`.
+/// An enum whose variants have a word each. The method `word` returns it; `by NAME` gives the method another name.
 macro_rules! words {
     ($(#[$about:meta])* $vis:vis $name:ident { $($list:tt)* }) => {
         words! { $(#[$about])* $vis $name by word { $($list)* } }

@@ -43,7 +43,7 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// The sessions of all processes, and the number of those that are told to end.
+    /// The sessions of all processes, and how many are told to end.
     pub(crate) fn heard(self) -> Heard {
         let silent = self.silent.iter().map(ToString::to_string).collect();
         let mut heard = Heard { silent, ..Heard::default() };

@@ -89,7 +89,7 @@ impl TryFrom<Actor> for By {
     fn try_from(actor: Actor) -> Result<Self, Self::Error> {
         match actor.surface.as_str() {
             "page" | "api" => Ok(Self(actor)),
-            _ => Err("the surface asks for no other"),
+            _ => Err("only the page and the API ask for others"),
         }
     }
 }

@@ -15,8 +15,8 @@ pub(super) async fn to_loss(yes: bool, loss: &str) -> Result<(), Failure> {
     }
 }
 
-/// Runs `work` without permission for aliases that are other mailboxes' addresses, and again with permission if `yes` or
-/// the person at the terminal gives it.
+/// Runs `work` with the permission `yes` for aliases that are other mailboxes' addresses, and again with permission if the
+/// person at the terminal gives it.
 pub(super) async fn to_aliases<T>(
     yes: bool,
     work: impl AsyncFn(bool) -> Result<T, Error>,

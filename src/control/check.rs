@@ -15,7 +15,7 @@ use self::step::Steps;
 use super::doors;
 use super::error::Error;
 use super::grants::{self, Renewal, Renewed};
-use super::installation::Installation;
+use super::installation::{Installation, place};
 use super::providers::Legs;
 use crate::account::{self, Found};
 use crate::config::{Config, Door, Names};
@@ -113,7 +113,7 @@ async fn chosen(installation: &Installation, name: Option<&str>) -> Result<Vec<F
 /// Opens store and key, for a check of the account called `name`, or of all.
 async fn open(steps: &mut Steps<'_>, config: Config, name: Option<&str>) -> Option<Installation> {
     let started = Instant::now();
-    let (directory, place) = (config.state_directory.clone(), config.store.key.clone());
+    let (store, key) = (place(&config), config.store.key.clone());
     let installation = match Installation::open_to_read(config).await {
         Ok(Ok(installation)) => installation,
         Ok(Err(nothing)) => {
@@ -128,10 +128,10 @@ async fn open(steps: &mut Steps<'_>, config: Config, name: Option<&str>) -> Opti
             return None;
         }
     };
-    steps.done("store", Some(started), Ok(Finding::Store { directory }));
+    steps.done("store", Some(started), store.map(|store| Finding::Store { place: store.shown() }));
     let opened = async {
         let values = opens_everything(&installation).await?;
-        Ok(Finding::Key { place, keys: installation.sealer.key_ids(), values })
+        Ok(Finding::Key { place: key, keys: installation.sealer.key_ids(), values })
     };
     steps.timed("key", opened).await.then_some(installation)
 }

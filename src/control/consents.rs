@@ -4,7 +4,8 @@
 //! or to the consent's own page, where a person pastes the answer. It also returns a key, which the surface leaves in a
 //! cookie of that browser. The provider sends the browser back to its redirect URI; each receiver sends it on to
 //! [`ANSWER`] on the page where the consent began, and [`Consents::arrived`] takes the answer only with the key. So no
-//! one can make another person's browser finish a consent. The rest runs in its own task, through the same steps as
+//! one can make another person's browser finish a consent. `state` and key carry the mark of this installation,
+//! so that the store is not asked for made-up ones. The rest runs in its own task, through the same steps as
 //! `authorize`, and [`Consents::view`] shows how far it is: a surface shows that at [`CONSENT`], a slash and the id.
 //!
 //! The consents lie in the store, sealed and bounded in number and time: they outlive a restart, and one that began on

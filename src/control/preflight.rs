@@ -20,8 +20,8 @@ use crate::server;
 use crate::store::StateDirectory;
 use crate::tls::Identity;
 
-/// All obstacles, but for the files `to_come`, which will be made with a new configuration. Where addresses `may_be_used`,
-/// it is most likely a running `serve`, or the program that is replaced, that uses them.
+/// All obstacles. The files `to_come` may be missing: they are made with the new configuration. If addresses `may_be_used`,
+/// one that is in use is no obstacle: most likely a running `serve` uses it, or the program that is replaced.
 pub(crate) fn obstacles(config: &Config, to_come: &[PathBuf], may_be_used: bool) -> Vec<ConfigError> {
     let mut obstacles = Obstacles { config, to_come, found: Vec::new() };
     obstacles.look_at_state();

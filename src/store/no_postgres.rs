@@ -15,7 +15,7 @@ fn missing() -> StoreError {
 pub struct Postgres(Infallible);
 
 impl Postgres {
-    /// Fails.
+    /// Fails. The type is that of a store that there is, because callers need one.
     pub async fn open(_: PostgresSettings) -> Result<Sqlite, StoreError> {
         Err(missing())
     }

@@ -21,7 +21,7 @@ pub struct Act {
 /// The person or process that did something.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Actor {
-    /// The interface: `cli`, `page`, `link`, `signal`, or `serve` for the proxy itself.
+    /// The interface: `cli`, `page`, `api`, `link`, `signal`, or `serve` for the proxy itself.
     pub surface: String,
     /// The operating system's name for the user.
     pub user: Option<String>,

@@ -15,8 +15,9 @@ use moving::{of_import, of_keys, of_many, of_moving, steps};
 
 /// The cures of an operation's error; empty if the message contains the cure, or there is none.
 pub(crate) fn cures(error: &Error) -> Vec<String> {
-    let several = [several, steps, of_this_user];
-    if let Some(cures) = several.iter().find_map(|cures| cures(error)) {
+    // These first: some are special cases of an error that has one cure otherwise.
+    let of_several = [several, steps, of_this_user];
+    if let Some(cures) = of_several.iter().find_map(|cures| cures(error)) {
         return cures;
     }
     let one = [

@@ -4,8 +4,8 @@ use crate::config::Provider;
 use crate::control::Error;
 use crate::control::grants::AtProvider;
 
-/// A sentence. An administrator can withdraw `what` of an application; `failed` has the surface's own words for a
-/// failure, with the place where the person withdraws the access.
+/// A sentence. `what` is what an administrator withdraws of an application. `failed` makes the sentence of a failure, from
+/// the error and the place where a person withdraws the access.
 pub(crate) fn at_provider(
     there: &AtProvider,
     provider: &Provider,

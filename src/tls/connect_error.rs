@@ -9,8 +9,8 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 
 use super::failure::{Failure, alert_text};
 
-/// How a handshake with a provider ended. The connection is closed already. Each names
-/// the host as configured; what else it names was escaped.
+/// How a handshake with a provider ended. The connection is closed already. The first value is the host as configured; a
+/// second one comes from outside, and is escaped.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The server belongs to another host, or the configured host is wrong; with the names that the certificate has.

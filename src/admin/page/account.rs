@@ -24,7 +24,7 @@ use crate::trouble::Cure;
 /// The newest events of the account.
 const EVENTS: u32 = 12;
 
-pub(super) async fn show(Path(name): Path<String>, visit: Visit) -> Result<Response, Response> {
+pub(super) async fn show(visit: Visit, Path(name): Path<String>) -> Result<Response, Response> {
     let installation = visit.installation();
     let single = one(&installation, &name).await.map_err(|error| visit.failure(&error))?;
     let name = &single.overview.account.name;

@@ -39,7 +39,7 @@ async fn set_disabled(name: &str, visit: &Visit, disabled: bool) -> Response {
 }
 
 /// Asks before the account is removed.
-pub(super) async fn confirm_removal(Path(name): Path<String>, visit: Visit) -> Result<Response, Response> {
+pub(super) async fn confirm_removal(visit: Visit, Path(name): Path<String>) -> Result<Response, Response> {
     let single = one(&visit.installation(), &name).await.map_err(|error| visit.failure(&error))?;
     let account = &single.overview.account;
     let shown = text(&account.name);
@@ -82,7 +82,7 @@ fn has_consent(overview: &Overview) -> bool {
 }
 
 /// Asks before the authorisation is revoked.
-pub(super) async fn confirm_revocation(Path(name): Path<String>, visit: Visit) -> Result<Response, Response> {
+pub(super) async fn confirm_revocation(visit: Visit, Path(name): Path<String>) -> Result<Response, Response> {
     let installation = visit.installation();
     let (name, others) = with_others(&installation, &name).await.map_err(|error| visit.failure(&error))?;
     let mut losses = vec![

@@ -152,7 +152,7 @@ pub(super) async fn begin(Path(name): Path<String>, Posted { visit, .. }: Posted
     Redirect::to(&path).into_response()
 }
 
-pub(super) async fn show(Path(id): Path<String>, visit: Visit) -> Response {
+pub(super) async fn show(visit: Visit, Path(id): Path<String>) -> Response {
     let Some(check) = visit.site.checks.find(&id) else {
         return visit.nothing_there(
             "This check is over, and no longer kept. Begin another one on the page of its account.",

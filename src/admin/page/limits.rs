@@ -76,7 +76,7 @@ impl Typed {
 }
 
 /// The form of the limits of one password.
-pub(super) async fn show(Path(account): Path<String>, visit: Visit) -> Response {
+pub(super) async fn show(visit: Visit, Path(account): Path<String>) -> Response {
     match found(&visit.installation(), &account, visit.query.one("name")).await {
         Ok(found) => page(&visit.visitor, &found, None),
         Err(error) => visit.failure(&error),

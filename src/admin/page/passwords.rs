@@ -118,7 +118,7 @@ async fn make(
 }
 
 /// Asks before a password is revoked.
-pub(super) async fn confirm_revocation(Path(account): Path<String>, visit: Visit) -> Response {
+pub(super) async fn confirm_revocation(visit: Visit, Path(account): Path<String>) -> Response {
     let name = visit.query.one("name");
     confirm::Question {
         account: &account,

@@ -20,7 +20,7 @@ use crate::control::setup::{Sheet, autoconfig, mobileconfig, outlook, settings};
 
 const XML: &str = "text/xml; charset=utf-8";
 
-pub(super) async fn show(Path(name): Path<String>, visit: Visit) -> Result<Response, Response> {
+pub(super) async fn show(visit: Visit, Path(name): Path<String>) -> Result<Response, Response> {
     let sheet = Sheet::of(&installation(&visit), &name).await.map_err(|error| visit.failure(&error))?;
     Ok(Frame::of(&visit.visitor, "Set-up").around(&page(&sheet)))
 }
@@ -79,7 +79,7 @@ fn page(sheet: &Sheet) -> Markup {
 }
 
 /// `/setup/ACCOUNT.mobileconfig`, `.xml`, `.txt`, and the CA.
-pub(super) async fn file(Path(file): Path<String>, visit: Visit) -> Result<Response, Response> {
+pub(super) async fn file(visit: Visit, Path(file): Path<String>) -> Result<Response, Response> {
     let installation = installation(&visit);
     let failure = |error| visit.failure(&error);
     if file == "ca.crt" {

@@ -45,7 +45,7 @@ fn server(file: &StoreFile, base: &Base) -> Result<Option<PostgresPlace>, Proble
             ["store", "url"],
             "is a PostgreSQL database, and this program was built without PostgreSQL",
         )
-        .hint("write url = \"sqlite\", or use a program that was built with its default features")),
+        .hint("use a program that was built with its default features; with url = \"sqlite\" this one begins an empty store in a file")),
         Some(url) if is_postgres(url) => postgres(file, url, base).map(Some),
         Some(_) => Err(Problem::at(["store", "url"], "is not a store")
             .hint("write url = \"sqlite\", or url = \"postgres://user@host/database\"")),

@@ -1,6 +1,6 @@
 //! A step of a check, and its result.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::config::{Door, Endpoint};
@@ -48,11 +48,12 @@ pub(crate) struct CheckStep {
     pub(crate) found: Result<Finding, Error>,
 }
 
-/// The result of a successful step, as a clause for people. The surface adds the command or button that changes it.
+/// The result of a successful step, as a clause for people. The surface adds the command or button that changes it. An
+/// `Error` for its `Display` alone; it is no failure.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Finding {
-    #[error("SQLite in {}", directory.display())]
-    Store { directory: PathBuf },
+    #[error("{place}")]
+    Store { place: String },
     #[error("{place}, key {}; it opens all {values} sealed values", list(keys))]
     Key { place: KeySource, keys: Vec<u32>, values: usize },
     /// A name that still works, but could not be stored today.

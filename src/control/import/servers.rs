@@ -1,8 +1,8 @@
 //! The mail servers of a provider's table, chosen from the server sections.
 //!
 //! email-oauth2-proxy knows servers by local port, and any account may use any of them; here they belong to the
-//! account's provider. A provider of its own gets the servers that belong to no preset. A preset keeps its own
-//! servers, unless the sections lead to others: an Exchange server in a company's own house takes tokens of
+//! account's provider. A provider of its own gets the servers that belong to no preset, and those of the preset whose
+//! sign-in service it uses under another name. A preset keeps its own servers, unless the sections lead to others: an Exchange server in a company's own house takes tokens of
 //! Microsoft's sign-in service too.
 
 use std::collections::HashSet;

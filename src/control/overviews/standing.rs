@@ -16,8 +16,8 @@ use crate::trouble::{CauseKind, Cure};
 pub(crate) const SOON: Duration = Duration::days(14);
 
 words! {
-    /// How an account stands, with the word in addresses of the page: that of the state in JSON where the two are the
-    /// same. In the order of a filter.
+    /// How an account stands, in the order of a filter. The word is in addresses of the page; where a state in JSON means
+    /// the same, it is that state's word.
     pub(crate) Standing {
         /// Mail programs get in, as far as is known.
         Works = "ok",
@@ -113,6 +113,24 @@ impl Urgency {
                     false => Self::None,
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_states_are_those_of_json() {
+        for (standing, state) in [
+            (Standing::Works, GrantState::Ok),
+            (Standing::NeedsAuthorization, GrantState::NeedsAuthorization),
+            (Standing::WaitingForAdministrator, GrantState::WaitingForAdministrator),
+            (Standing::Misconfigured, GrantState::Misconfigured),
+            (Standing::Retrying, GrantState::Retrying),
+        ] {
+            assert_eq!(standing.word(), state.name());
         }
     }
 }

@@ -87,7 +87,7 @@ pub(crate) enum NotUpgraded {
     Failed(String),
 }
 
-/// The state that a login finds.
+/// The state that a login finds. An `Error` for its `Display` alone; it is no failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Ready {
     /// The store answers. `hears_news` says whether notices of other instances' changes arrive; `None` if the store
