@@ -38,6 +38,7 @@ fn security_row_12_no_copy_of_a_password_lingers() {
     log_in("literal", b"a LOGIN alice {32+}\r\n", b"\r\n", 100);
     log_in("behind other commands", b"a NOOP\r\nb CAPABILITY\r\nc LOGIN alice ", b"\r\n", 50);
     log_in_base64::<Imap>(b"a AUTHENTICATE PLAIN ", b"\0alice\0", 9);
+    send_out_of_step();
     log_in_by_pop3();
     log_in_base64::<Pop3>(b"AUTH PLAIN ", b"\0alice\0", 9);
     log_in_base64::<Pop3>(b"AUTH PLAIN\r\n", b"\0recent:alice\0", 1);
@@ -55,6 +56,16 @@ fn log_in(form: &str, before: &[u8], after: &[u8], piece: usize) {
         assert_eq!(play::<Imap>(&line, piece), 1, "{form}");
     }
     assert!(!secret.is_in_memory(), "{form}");
+}
+
+/// Sends a password where a command begins, as a client does whose last command was refused.
+fn send_out_of_step() {
+    let secret = Masked::new();
+    {
+        let lines = joined(&[&secret.reveal(), b"\r\nb NOOP\r\n"]);
+        assert_eq!(play::<Imap>(&lines, 100), 0);
+    }
+    assert!(!secret.is_in_memory());
 }
 
 /// Like [`log_in`], with USER and PASS.
