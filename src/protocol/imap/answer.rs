@@ -8,7 +8,7 @@ use imap_codec::encode::Encoder as _;
 use imap_codec::imap_types::core::{IString, NString, Tag, Text};
 use imap_codec::imap_types::response::{
     Bye, Code as ResponseCode, CodeOther, Data, Greeting, GreetingKind, Response, Status, StatusBody,
-    StatusKind, Tagged,
+    StatusKind,
 };
 use imap_codec::{GreetingCodec, ResponseCodec};
 
@@ -31,13 +31,13 @@ pub(super) fn no(code: &'static str, said: &str) -> Answer {
     StatusBody { kind: StatusKind::No, code: Some(code_of(code)), text: text(said) }
 }
 
-/// Writes `answer` under `tag`, or untagged if `tag` is not valid.
+/// Writes `answer` under `tag`, or untagged if `tag` is not valid. The tag may be a password of a client that is out of
+/// step, so it does not pass through imap-codec, whose buffers are not wiped.
 pub(super) fn write(outbox: &mut Buffer, tag: &[u8], answer: Answer) {
-    let status = match Tag::try_from(tag) {
-        Ok(tag) => Status::Tagged(Tagged { tag, body: answer }),
-        Err(_) => Status::Untagged(answer),
-    };
-    push(outbox, &Response::Status(status));
+    const UNTAGGED: &[u8] = b"*";
+    let line = ResponseCodec::new().encode(&Response::Status(Status::Untagged(answer))).dump();
+    outbox.push(if Tag::try_from(tag).is_ok() { tag } else { UNTAGGED });
+    outbox.push(line.get(UNTAGGED.len()..).unwrap_or_default());
 }
 
 /// `tag NO [CODE] text`, and the untagged alert before it if the user must see it.
