@@ -5,7 +5,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
-mod shared;
+mod source;
 
 use super::error::Error;
 use super::installation::{Installation, Nothing};
@@ -13,9 +13,9 @@ use crate::command;
 use crate::config::Config;
 use crate::tls::{Authority, Identity, IdentityWarning};
 
-use self::shared::own;
+use self::source::own;
 
-pub(super) use shared::{bring_back, follow, is_shared, of_store, settings, take_along, to_take_along};
+pub(super) use source::{bring_back, follow, is_shared, of_store, settings, take_along, to_take_along};
 
 /// The CA's file, made if it is missing; `None` with a certificate of the user's own.
 pub(crate) async fn ca_file(installation: &Installation) -> Result<Option<std::path::PathBuf>, Error> {
@@ -37,7 +37,7 @@ pub(super) async fn authority(installation: &Installation) -> Result<Authority, 
 pub(crate) async fn find(config: Config) -> Result<(Authority, bool), Error> {
     if is_shared(&config) {
         let installation = Installation::open(config).await?;
-        let is_new = shared::is_missing(&installation).await?;
+        let is_new = source::is_missing(&installation).await?;
         return Ok((authority(&installation).await?, is_new));
     }
     let is_new = config.tls.own.is_none() && !Authority::is_there(&config.state_directory);
@@ -49,7 +49,7 @@ pub(crate) async fn find_to_read(config: Config) -> Result<Result<Authority, Not
     let nothing = Nothing { directory: config.state_directory.clone() };
     if is_shared(&config) {
         return match Installation::open_to_read(config).await? {
-            Ok(installation) if !shared::is_missing(&installation).await? => {
+            Ok(installation) if !source::is_missing(&installation).await? => {
                 Ok(Ok(authority(&installation).await?))
             }
             _ => Ok(Err(nothing)),
@@ -65,7 +65,7 @@ pub(crate) async fn find_to_read(config: Config) -> Result<Result<Authority, Not
 pub(crate) async fn renew(config: Config) -> Result<Authority, Error> {
     if is_shared(&config) {
         let installation = Installation::open(config).await?;
-        shared::renew(&installation).await?;
+        source::renew(&installation).await?;
         return authority(&installation).await;
     }
     Ok(Authority::renew(&own(&config)?, OffsetDateTime::now_utc())?)

@@ -2,13 +2,13 @@
 //! operations, so that a surface renders them in one place.
 
 mod kind;
-mod parts;
+mod single;
 mod unproven;
 
 use std::path::PathBuf;
 
-pub(crate) use parts::{ApiTokenError, ImportError, KeysError, SetupError, TableError};
-use parts::{unknown_domain, why};
+pub(crate) use single::{ApiTokenError, ImportError, KeysError, SetupError, TableError};
+use single::{unknown_domain, why};
 pub(crate) use unproven::{LeftOut, Unproven};
 
 use super::names::shape::{NameFault, OldName};
